@@ -1,0 +1,101 @@
+import { z } from 'zod';
+
+/**
+ * The only reader of `process.env`. Parsed once at start and frozen; every name carries its unit.
+ * A wrong flag stops the process with one line that says which flag, what it got and what it takes.
+ * docs/configuration.md and .env.example list the same variables; a test holds them equal.
+ */
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `a whole number from ${min} to ${max}`);
+const duration = z
+  .string()
+  .regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 500ms, 30s, 15m, 12h or 7d')
+  .transform((text) => {
+    const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text)!;
+    return Number(amount) * { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 'ms'];
+  });
+const size = z
+  .string()
+  .regex(/^\d+(b|kb|mb)$/i, 'a size such as 512kb or 1mb')
+  .transform((text) => {
+    const [, amount, unit] = /^(\d+)(b|kb|mb)$/i.exec(text)!;
+    return Number(amount) * { b: 1, kb: 1_024, mb: 1_048_576 }[unit!.toLowerCase() as 'b'];
+  });
+
+export const environment = {
+  PORT: integer(0, 65_535).default(3000),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  RUN_WORKERS: flag.default(true),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
+  DATABASE_POOL_SIZE: integer(2, 200).default(10),
+  DATA_DIR: z.string().min(1).default('.rialto'),
+  PARTITIONS: integer(1, 256).default(16),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  BODY_LIMIT: size.default(1_048_576),
+  BULK_BODY_LIMIT: size.default(16_777_216),
+  CONSISTENCY_WAIT_MS: integer(0, 60_000).default(2_000),
+  IDEMPOTENCY_RETENTION: duration.default(7 * 86_400_000),
+  WRITER_QUEUE_LIMIT: integer(1, 1_000_000).default(10_000),
+  STATE_CACHE_MB: integer(1, 65_536).default(64),
+  SWEEP_INTERVAL_MS: integer(10, 60_000).default(200),
+  SHUTDOWN_TIMEOUT_MS: integer(100, 300_000).default(10_000),
+} satisfies Record<string, z.ZodType>;
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Whether this process drains the inbox and feeds the projections. */
+  readonly runWorkers: boolean;
+  /** Absent: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl?: string;
+  readonly databasePoolSize: number;
+  readonly dataDir: string;
+  /** Only used when the database is created; later it must agree with the database. */
+  readonly partitions: number;
+  readonly logLevel: string;
+  readonly bodyLimitBytes: number;
+  readonly bulkBodyLimitBytes: number;
+  readonly consistencyWaitMs: number;
+  readonly idempotencyRetentionMs: number;
+  readonly writerQueueLimit: number;
+  readonly stateCacheBytes: number;
+  readonly sweepIntervalMs: number;
+  readonly shutdownTimeoutMs: number;
+}
+
+export class ConfigError extends Error {}
+
+export function readConfig(env: Record<string, string | undefined>): Config {
+  // An empty value means "not set": that is what an untouched line of a copied .env file says.
+  const given = Object.fromEntries(Object.entries(env).filter(([name, value]) => name in environment && value !== ''));
+  const parsed = z.object(environment).safeParse(given);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const name = String(issue.path[0]);
+    throw new ConfigError(`${name}: got ${JSON.stringify(given[name])}; ${issue.message}`);
+  }
+  const e = parsed.data;
+  return Object.freeze({
+    host: e.HOST,
+    port: e.PORT,
+    runWorkers: e.RUN_WORKERS,
+    databaseUrl: e.DATABASE_URL,
+    databasePoolSize: e.DATABASE_POOL_SIZE,
+    dataDir: e.DATA_DIR,
+    partitions: e.PARTITIONS,
+    logLevel: e.LOG_LEVEL,
+    bodyLimitBytes: e.BODY_LIMIT,
+    bulkBodyLimitBytes: e.BULK_BODY_LIMIT,
+    consistencyWaitMs: e.CONSISTENCY_WAIT_MS,
+    idempotencyRetentionMs: e.IDEMPOTENCY_RETENTION,
+    writerQueueLimit: e.WRITER_QUEUE_LIMIT,
+    stateCacheBytes: e.STATE_CACHE_MB * 1_048_576,
+    sweepIntervalMs: e.SWEEP_INTERVAL_MS,
+    shutdownTimeoutMs: e.SHUTDOWN_TIMEOUT_MS,
+  });
+}
