@@ -1,0 +1,31 @@
+import { inTurns, load, medianRatio } from '../measure.mjs';
+import { median, rate } from '../numbers.mjs';
+import { startBareFastify } from '../subjects.mjs';
+
+/** GET of a random account over 128 connections, beside Fastify sending the same JSON from memory. */
+export async function reads(bench) {
+  const { rounds, timed } = bench;
+  const rialto = await bench.rialto();
+  const bare = await startBareFastify(rialto.accounts, await rialto.read('/accounts/a0'));
+  const loadCpuUs = [];
+  const measure = async (subject) => {
+    await bench.postgres.checkpoint();
+    const result = await load(subject, { traffic: 'read', ...timed });
+    if (subject === bare) loadCpuUs.push(result.cpuUsPerRequest);
+    return result.perSecond;
+  };
+  const results = await inTurns(rounds, { rialto: () => measure(rialto), bare: () => measure(bare) });
+  await bare.stop();
+  const ratio = medianRatio(results.rialto, results.bare);
+  bench.note(`The load process used ${median(loadCpuUs).toFixed(1)} µs of CPU per GET of figure 5.`);
+  return [
+    {
+      figure: '5 reading an account',
+      rialto: rate(median(results.rialto)),
+      baseline: `bare Fastify ${rate(median(results.bare))}`,
+      ratio,
+      asked: '≥ 0.35',
+      met: ratio >= 0.35,
+    },
+  ];
+}

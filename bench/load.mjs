@@ -1,0 +1,197 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection, request } from './http-client.mjs';
+import { percentile } from './numbers.mjs';
+
+/**
+ * The load process. run.mjs forks one per measurement, sends it a job and gets one result back.
+ *
+ * A job names what to send (`traffic`), over how many `connections`, and ends after `warmMs + measureMs` or
+ * after `count` requests. Connections send their next request when they have the answer to the last one, or
+ * at a fixed `rate` a second over all of them. Requests under way when the time is up are waited for, so
+ * `acknowledged` is exact; rates and latencies count only what was answered between the two times.
+ *
+ * @typedef {object} Job
+ * @property {string} host
+ * @property {number} port
+ * @property {keyof typeof traffics} traffic
+ * @property {number} connections
+ * @property {number} accounts accounts a0 … a<n-1> in ledger `bench`, and `world`
+ * @property {string} run makes this load's idempotency keys different from every other load's
+ * @property {number} [items] transfers per bulk request
+ * @property {number} [warmMs]
+ * @property {number} [measureMs]
+ * @property {number} [count] requests, instead of a time
+ * @property {number} [rate] requests a second
+ * @property {number} [readEvery] after every n-th write, read the account back with the write's token
+ */
+const ledger = '/v1/ledgers/bench';
+const random = (n) => Math.floor(Math.random() * n);
+
+function posting(source, destination) {
+  return `{"postings":[{"source":"${source}","destination":"${destination}","amount":"${1 + random(100)}"}]}`;
+}
+
+function randomPosting(accounts) {
+  const source = random(accounts);
+  const destination = (source + 1 + random(accounts - 1)) % accounts;
+  return posting(`a${source}`, `a${destination}`);
+}
+
+/** Each makes the function that builds request number n of a job. */
+const traffics = {
+  openAccounts: (job) => (n) =>
+    write(job, n, '/accounts', `{"accountId":"a${n}","currency":"EUR","overdraft":"none"}`),
+  /** Every account gets ten million euros from the world, so that no load meets insufficient funds. */
+  fund: (job) => (n) => {
+    const items = [];
+    for (let index = n * job.items; index < Math.min((n + 1) * job.items, job.accounts); index += 1) {
+      items.push(`{"postings":[{"source":"world","destination":"a${index}","amount":"1000000000"}]}`);
+    }
+    return write(job, n, '/transactions/bulk', `[${items.join()}]`);
+  },
+  transfer: (job) => (n) => write(job, n, '/transactions', randomPosting(job.accounts)),
+  /** Account a0 pays and is paid in turn, by a random other one. */
+  hotTransfer: (job) => (n) => {
+    const other = `a${1 + random(job.accounts - 1)}`;
+    return write(job, n, '/transactions', n % 2 ? posting('a0', other) : posting(other, 'a0'));
+  },
+  bulk: (job) => (n) => {
+    const items = Array.from({ length: job.items }, () => randomPosting(job.accounts));
+    return write(job, n, '/transactions/bulk', `[${items.join()}]`);
+  },
+  read: (job) => () => readAccount(job, `a${random(job.accounts)}`),
+};
+const bulky = ['fund', 'bulk'];
+
+function write(job, n, path, body) {
+  const headers = `idempotency-key: ${job.run}-${n}\r\n`;
+  return request('POST', ledger + path, `${job.host}:${job.port}`, headers, body);
+}
+
+function readAccount(job, account, headers) {
+  return request('GET', `${ledger}/accounts/${account}`, `${job.host}:${job.port}`, headers);
+}
+
+const tokenOf = (text) => /\r\nconsistency-token: *(\S+)/i.exec(text)?.[1];
+
+/** How many transfers an answer acknowledges. A refused item of a bulk request does not say "posted". */
+function acknowledgedBy(job, text, bodyStart) {
+  if (!bulky.includes(job.traffic)) return 1;
+  const word = '"posted"';
+  let posted = 0;
+  for (let at = text.indexOf(word, bodyStart); at !== -1; at = text.indexOf(word, at + 1)) posted += 1;
+  return posted;
+}
+
+/** @param {Job} job */
+async function run(job) {
+  const connections = await Promise.all(
+    Array.from({ length: job.connections }, () => Connection.open(job.host, job.port)),
+  );
+  const build = traffics[job.traffic](job);
+  const latencies = [];
+  const visible = [];
+  const lastTokens = new Map();
+  let sent = 0;
+  let acknowledged = 0;
+  let measured = 0;
+  let failures = 0;
+  let firstFailure = null;
+
+  const begin = performance.now();
+  const measureFrom = begin + (job.warmMs ?? 0);
+  const measureTo = job.count ? Infinity : measureFrom + job.measureMs;
+  const more = () => failures === 0 && (job.count ? sent < job.count : performance.now() < measureTo);
+
+  function failed(status, text) {
+    failures += 1;
+    firstFailure ??= `${status}: ${text.slice(0, 2_000)}`;
+  }
+
+  /** Sends one request, and calls back when it and its reading back are answered. */
+  function exchange(connection, done) {
+    const n = sent++;
+    const message = build(n);
+    const sentAt = performance.now();
+    connection.send(message, (status, text, bodyStart) => {
+      const answeredAt = performance.now();
+      if (status < 200 || status > 299) {
+        failed(status, text);
+        return done();
+      }
+      const transfers = acknowledgedBy(job, text, bodyStart);
+      acknowledged += transfers;
+      lastTokens.set(connection, text);
+      const counts = answeredAt >= measureFrom && answeredAt < measureTo;
+      if (counts) {
+        measured += transfers;
+        latencies.push(answeredAt - sentAt);
+      }
+      if (!job.readEvery || n % job.readEvery !== 0) return done();
+      const account = /"source":"([^"]+)"/.exec(message)[1];
+      const read = readAccount(job, account, `consistency-token: ${tokenOf(text)}\r\n`);
+      connection.send(read, (readStatus, readText) => {
+        if (readStatus !== 200) failed(readStatus, readText);
+        else if (counts) visible.push(performance.now() - answeredAt);
+        done();
+      });
+    });
+  }
+
+  async function answerDriven(connection) {
+    await new Promise((resolve) => {
+      const next = () => (more() ? exchange(connection, next) : resolve());
+      next();
+    });
+  }
+
+  /** Never waits for the server: what is due when every connection is busy is sent as soon as one is free. */
+  async function paced() {
+    const idle = [...connections];
+    while (more()) {
+      const due = ((performance.now() - begin) / 1_000) * job.rate;
+      while (sent < due && idle.length > 0) {
+        const connection = idle.pop();
+        exchange(connection, () => idle.push(connection));
+      }
+      await sleep(1);
+    }
+    while (idle.length < connections.length) await sleep(1);
+  }
+
+  const cpuBefore = process.cpuUsage();
+  await (job.rate ? paced() : Promise.all(connections.map(answerDriven)));
+  const ended = performance.now();
+  const cpu = process.cpuUsage(cpuBefore);
+  connections.forEach((connection) => connection.close());
+
+  // The last answer of each connection is enough: a later answer never has an earlier token.
+  const heads = new Map();
+  for (const text of lastTokens.values()) {
+    for (const part of tokenOf(text)?.split(',') ?? []) {
+      const [partition, offset] = part.split('@');
+      if (Number(offset) > (heads.get(partition) ?? 0)) heads.set(partition, Number(offset));
+    }
+  }
+  const seconds = (Math.min(ended, measureTo) - measureFrom) / 1_000;
+  return {
+    requests: sent,
+    acknowledged,
+    perSecond: measured / seconds,
+    totalSeconds: (ended - begin) / 1_000,
+    p50Ms: percentile(latencies, 0.5),
+    p99Ms: percentile(latencies, 0.99),
+    visibleP50Ms: percentile(visible, 0.5),
+    visibleP99Ms: percentile(visible, 0.99),
+    visibleSamples: visible.length,
+    token: [...heads].map(([partition, offset]) => `${partition}@${offset}`).join() || undefined,
+    cpuUsPerRequest: (cpu.user + cpu.system) / sent,
+    failures,
+    firstFailure,
+  };
+}
+
+process.once('disconnect', () => process.exit(1));
+const [job] = await once(process, 'message');
+process.send(await run(job), () => process.exit(0));
