@@ -1,0 +1,16 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { giveUp, prepare, root } from './lib/prepare.mjs';
+import { supervise } from './lib/supervise.mjs';
+
+const [name, ...args] = process.argv.slice(2);
+await prepare();
+const directory = join(root, 'dist', 'cli');
+const names = (existsSync(directory) ? readdirSync(directory) : [])
+  .filter((file) => file.endsWith('.js'))
+  .map((file) => file.slice(0, -'.js'.length));
+if (!names.includes(name)) giveUp(`Usage: node scripts/run.mjs <${names.join('|')}> [arguments]`);
+
+const settings = join(root, '.env');
+if (existsSync(settings)) process.loadEnvFile(settings);
+supervise(['--enable-source-maps', join(directory, `${name}.js`), ...args]);

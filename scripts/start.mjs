@@ -1,0 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { prepare, root } from './lib/prepare.mjs';
+import { supervise } from './lib/supervise.mjs';
+
+await prepare();
+const settings = join(root, '.env');
+if (existsSync(settings)) process.loadEnvFile(settings);
+supervise(['--enable-source-maps', join(root, 'dist', 'main.js'), ...process.argv.slice(2)]);

@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import { DataSource, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { migrations } from '../../migrations/index.js';
+
+type Log = (line: string) => void;
+
+const LOCK_KEY = 7_421_907;
+const LOCK_RETRY_MS = 100;
+const LOCK_TIMEOUT_MS = 600_000;
+
+/**
+ * Brings the database up to date. Any number of processes may do so at once: one migrates, the others wait
+ * for it. Refuses a database that was created with another number of partitions, before it changes anything
+ * there.
+ */
+export async function migrate(
+  url: string,
+  options: { partitions: number; log?: Log },
+): Promise<void> {
+  const { partitions, log = () => {} } = options;
+  const source = new DataSource({
+    type: 'postgres',
+    url,
+    migrations,
+    synchronize: false,
+    applicationName: 'rialto migrate',
+    // The lock and the setting belong to a session, so there must not be a second one; whoever asked for it
+    // would wait for the first, and fail instead of migrating without the lock.
+    extra: { max: 1, connectionTimeoutMillis: 10_000 },
+  });
+  await source.initialize();
+  const session = source.createQueryRunner();
+  try {
+    await takeLock(session, log);
+    await checkPartitions(session, partitions);
+    await session.query(`select set_config('rialto.partitions', $1, false)`, [String(partitions)]);
+    await applyPending(source, session, log);
+    await checkPartitions(session, partitions);
+  } finally {
+    await session.release();
+    await source.destroy(); // Ends the session, and with it the lock.
+  }
+}
+
+/** Whether every migration this build knows has been applied. */
+export async function isMigrated(pool: pg.Pool): Promise<boolean> {
+  const names = migrations.map((Migration) => new Migration().name ?? Migration.name);
+  try {
+    const applied = await pool.query('select from migrations where name = any($1)', [names]);
+    return applied.rowCount === names.length;
+  } catch (error) {
+    if ((error as { code?: string }).code === '42P01') return false; // No migration has ever run.
+    throw error;
+  }
+}
+
+/**
+ * TypeORM takes no lock of its own. Asked for again and again rather than waited for: a session that waits in
+ * a statement holds a snapshot, and CREATE INDEX CONCURRENTLY of the session that migrates would wait for it
+ * for ever.
+ */
+async function takeLock(session: QueryRunner, log: Log): Promise<void> {
+  const deadline = Date.now() + LOCK_TIMEOUT_MS;
+  for (let attempt = 1; Date.now() < deadline; attempt++) {
+    const [{ taken }] = await session.query('select pg_try_advisory_lock($1) as taken', [LOCK_KEY]);
+    if (taken) return;
+    if (attempt === 10) log('Another process is migrating the database; waiting for it');
+    await sleep(LOCK_RETRY_MS);
+  }
+  throw new Error(`Another process has been migrating the database for ${LOCK_TIMEOUT_MS / 60_000} minutes`);
+}
+
+async function applyPending(source: DataSource, session: QueryRunner, log: Log): Promise<void> {
+  // DataSource.runMigrations would use a session of its own, without the lock.
+  const executor = new MigrationExecutor(source, session);
+  executor.transaction = 'each';
+  for (const { name } of await executor.executePendingMigrations()) log(`Migrated: ${name}`);
+}
+
+async function checkPartitions(session: QueryRunner, wished: number): Promise<void> {
+  const [{ exists }] = await session.query(`select to_regclass('partitions') is not null as exists`);
+  if (!exists) return;
+  const [{ count }] = await session.query('select count(*)::int as count from partitions');
+  if (count === wished) return;
+  throw new Error(
+    `PARTITIONS is ${wished}, but this database was created with ${count}, and that cannot be changed: ` +
+      `set PARTITIONS=${count}, or use another database.`,
+  );
+}

@@ -1,0 +1,35 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEmbeddedPostgres } from '../../src/platform/database/embedded-postgres.js';
+
+export interface PostgresServer {
+  /** Of an empty database. Stays the same across crash and start, unless somebody takes the port. */
+  readonly url: string;
+  /** Ends the server at once, without a checkpoint: the next start must recover what was committed. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
+  /** For good: the data goes too. */
+  stop(): Promise<void>;
+}
+
+/** A PostgreSQL of the test's own, with default durability, to be crashed. */
+export async function startPostgresServer(settings: Record<string, string> = {}): Promise<PostgresServer> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'rialto-server-'));
+  await chmod(dataDir, 0o755); // Root runs the server as another user.
+  let server = await startEmbeddedPostgres({ dataDir, settings });
+  return {
+    get url() {
+      return server.url;
+    },
+    crash: () => server.stop('immediate'),
+    async start() {
+      server = await startEmbeddedPostgres({ dataDir, settings });
+    },
+    async stop() {
+      await server.stop('immediate');
+      // Two places, if root's other user could not reach the first.
+      for (const path of [server.dataDir, dataDir]) await rm(path, { recursive: true, force: true });
+    },
+  };
+}
