@@ -1,0 +1,13 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import type { Config } from './config.js';
+import { LedgerModule } from './modules/ledger/index.js';
+import type { Logger } from './platform/observability/logger.js';
+import { PlatformModule } from './platform/platform.module.js';
+
+/** Puts the modules on the platform. */
+@Module({})
+export class AppModule {
+  static forRoot(config: Config, databaseUrl: string, logger: Logger): DynamicModule {
+    return { module: AppModule, imports: [PlatformModule.forRoot(config, databaseUrl, logger), LedgerModule] };
+  }
+}

@@ -1,0 +1,5 @@
+import { Log1700000000001 } from './0001-log.js';
+import { LedgerViews1700000000002 } from './0002-ledger-views.js';
+
+/** In the order they run. Append only: what has run somewhere is never edited. */
+export const migrations = [Log1700000000001, LedgerViews1700000000002];

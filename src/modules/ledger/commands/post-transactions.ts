@@ -1,0 +1,68 @@
+import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import { LogCommand } from '../../../platform/commands/log-command.js';
+import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
+import {
+  postAll,
+  postEach,
+  streamsToPost,
+  type BulkItemResult,
+  type PostTransactionInput,
+} from '../domain/transaction.js';
+
+export interface PostTransactionsInput {
+  readonly ledger: string;
+  /** All or none. */
+  readonly atomic: boolean;
+  readonly items: readonly PostTransactionInput[];
+}
+
+/** Many transactions, up to 10,000. */
+export class PostTransactions extends LogCommand<PostTransactionsInput> {
+  static readonly type = 'ledger.post-transactions';
+  static partitionKey = ({ ledger }: PostTransactionsInput): string => ledger;
+}
+
+/** So much is decided and committed at once: other writers wait no longer than that takes (some 50 ms). */
+const itemsPerStep = 1_000;
+
+@CommandHandler(PostTransactions)
+export class PostTransactionsHandler implements ICommandHandler<PostTransactions> {
+  constructor(private readonly writer: LogWriter) {}
+
+  async execute(command: PostTransactions): Promise<Outcome> {
+    const { atomic, items } = command.input;
+    return atomic || items.length <= itemsPerStep ? this.post(command) : this.postInSteps(command);
+  }
+
+  private post(command: PostTransactions, admitted = false): Promise<Outcome> {
+    const { atomic, items } = command.input;
+    return this.writer.execute({
+      ...command.write({
+        weight: items.length,
+        streams: () => items.flatMap(streamsToPost),
+        decide: (states, context) => (atomic ? postAll : postEach)(states, items, context),
+      }),
+      admitted,
+    });
+  }
+
+  /**
+   * Each step is a command of its own, kept under an id that follows from the whole's, so a retry after a crash in
+   * the middle does the steps that were not done and gets the answers of those that were.
+   */
+  private async postInSteps(command: PostTransactions): Promise<Outcome> {
+    const { input, envelope } = command;
+    const results: BulkItemResult[] = [];
+    for (let from = 0; from < input.items.length; from += itemsPerStep) {
+      const items = input.items.slice(from, from + itemsPerStep);
+      const step = new PostTransactions({ ...input, items }, { ...envelope, commandId: `${envelope.commandId}/${from}` });
+      const outcome = await this.post(step, from > 0);
+      if (outcome.status === 'refused') throw new Error(`a step was refused: ${outcome.rejection.code}`);
+      results.push(...(JSON.parse(outcome.answer) as { results: BulkItemResult[] }).results);
+    }
+    return this.writer.execute({
+      ...command.write({ streams: () => [], decide: () => ({ events: [], answer: { results } }) }),
+      admitted: true,
+    });
+  }
+}

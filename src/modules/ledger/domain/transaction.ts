@@ -1,0 +1,636 @@
+import {
+  Rejection,
+  type Decision,
+  type DecisionContext,
+  type ScheduledCommand,
+  type States,
+} from '../../../platform/log/decision.js';
+import { stream, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
+import { maxAmount, minAmount } from '../../../shared/amount.js';
+import { canonicalJson } from '../../../shared/canonical-json.js';
+import { accountNotFound, accountStream, availableOf, unknownEvent, type AccountState } from './account.js';
+
+// ---- Events. Each belongs to its transaction's stream and to those of all accounts of its postings.
+
+export interface Posting {
+  readonly source: string;
+  readonly destination: string;
+  readonly amount: string;
+}
+
+/** A posting with what it left behind, so that statements need no running sums. */
+export interface BookedPosting extends Posting {
+  readonly currency: string;
+  readonly sourceBalance: string;
+  readonly destinationBalance: string;
+}
+
+interface Origin {
+  readonly ledger: string;
+  readonly transactionId: string;
+  readonly reference?: string;
+  readonly metadata?: object;
+}
+
+export type TransactionPosted = Event<
+  'ledger.transaction-posted.v1',
+  Origin & {
+    postings: readonly BookedPosting[];
+    /** The transaction that this one reverses; the event belongs to its stream too. */
+    reverses?: string;
+  }
+>;
+export type TransactionAuthorised = Event<
+  'ledger.transaction-authorised.v1',
+  Origin & { postings: readonly Posting[]; expiresInSeconds?: number; expiresAt?: string }
+>;
+export type TransactionCaptured = Event<
+  'ledger.transaction-captured.v1',
+  {
+    ledger: string;
+    transactionId: string;
+    /** `amount` is what was captured of `authorised`; the rest is released. */
+    postings: readonly (BookedPosting & { authorised: string })[];
+  }
+>;
+export type TransactionReleased = Event<
+  'ledger.transaction-released.v1',
+  { ledger: string; transactionId: string; reason: 'voided' | 'expired'; postings: readonly Posting[] }
+>;
+export type TransactionEvent =
+  | TransactionPosted
+  | TransactionAuthorised
+  | TransactionCaptured
+  | TransactionReleased;
+
+// ---- State
+
+export type TransactionStatus = 'pending' | 'posted' | 'voided' | 'expired';
+
+export interface TransactionState {
+  readonly transactionId: string;
+  readonly status: 'absent' | TransactionStatus;
+  /** As booked or authorised. */
+  readonly postings: readonly Posting[];
+  /** What the transaction was made of, to tell a repeated request from another one with the same id. */
+  readonly content?: object;
+  readonly expiresAt?: string;
+  readonly reverses?: string;
+  readonly reversedBy?: string;
+  readonly recordedAt: string;
+}
+
+export const transactionType: StreamType<TransactionState, TransactionEvent> = {
+  name: 'transaction',
+  stateVersion: 1,
+  stateBytes: (state) => 400 + state.postings.length * 300,
+  initial: (id) => ({
+    transactionId: id.slice(id.indexOf('/') + 1),
+    status: 'absent',
+    postings: [],
+    recordedAt: '',
+  }),
+  evolve: evolveTransaction,
+  // Most posted transactions are never looked at again; pending ones are, soon.
+  isWorthKeeping: (state) => state.status === 'pending',
+};
+
+export function transactionStream(
+  ledger: string,
+  transactionId: string,
+  isNew = false,
+): Stream<TransactionState> {
+  return stream(transactionType, `${ledger}/${transactionId}`, isNew);
+}
+
+export function streamsOfTransaction(data: TransactionEvent['data']): Stream[] {
+  const streams: Stream[] = [transactionStream(data.ledger, data.transactionId)];
+  if ('reverses' in data && data.reverses) streams.push(transactionStream(data.ledger, data.reverses));
+  for (const accountId of accountsOf(data.postings)) streams.push(accountStream(data.ledger, accountId));
+  return streams;
+}
+
+function evolveTransaction(
+  state: TransactionState,
+  event: TransactionEvent,
+  recordedAt: string,
+): TransactionState {
+  const { data } = event;
+  switch (event.type) {
+    case 'ledger.transaction-posted.v1': {
+      const { postings, reverses } = event.data;
+      if (reverses === state.transactionId) return { ...state, reversedBy: data.transactionId };
+      const content = contentOf({ ...event.data, pending: false });
+      return { ...state, status: 'posted', postings: postings.map(plain), content, reverses, recordedAt };
+    }
+    case 'ledger.transaction-authorised.v1': {
+      const { postings, expiresAt } = event.data;
+      const content = contentOf({ ...event.data, pending: true });
+      return { ...state, status: 'pending', postings, content, expiresAt, recordedAt };
+    }
+    case 'ledger.transaction-captured.v1':
+      return { ...state, status: 'posted', postings: event.data.postings.map(plain) };
+    case 'ledger.transaction-released.v1':
+      return { ...state, status: event.data.reason };
+    default:
+      return unknownEvent(event);
+  }
+}
+
+const plain = ({ source, destination, amount }: Posting): Posting => ({ source, destination, amount });
+
+// ---- Decisions
+
+export interface PostTransactionInput {
+  readonly ledger: string;
+  readonly transactionId: string;
+  /** The id was made by the server just now. */
+  readonly isNew?: boolean;
+  readonly postings: readonly Posting[];
+  readonly pending?: boolean;
+  readonly expiresInSeconds?: number;
+  readonly reference?: string;
+  readonly metadata?: object;
+}
+
+export interface TransactionAnswer {
+  readonly transactionId: string;
+  readonly status: TransactionStatus;
+  readonly postings: readonly Posting[];
+  readonly balances: Readonly<Record<string, { balance: string; available: string }>>;
+  readonly recordedAt: string;
+  readonly expiresAt?: string;
+  readonly reverses?: string;
+}
+
+export function streamsToPost(input: PostTransactionInput): Stream[] {
+  const streams: Stream[] = [transactionStream(input.ledger, input.transactionId, input.isNew)];
+  for (const accountId of accountsOf(input.postings)) streams.push(accountStream(input.ledger, accountId));
+  return streams;
+}
+
+/**
+ * Moves money now (`posted`), or sets it aside for a capture (`pending`). All postings or none, each on what the
+ * ones before it left. Refusals, in this order: transaction-exists, account-not-found, account-closed,
+ * currency-mismatch, same-account, amount-out-of-range, insufficient-funds.
+ */
+export function postTransaction(
+  states: States,
+  input: PostTransactionInput,
+  context: DecisionContext,
+): Decision<TransactionAnswer> {
+  const { ledger, transactionId } = input;
+  const existing = states.of(transactionStream(ledger, transactionId, input.isNew));
+  if (existing.status !== 'absent') return repeated(states, existing, input);
+  const book = new Book(states, ledger, input.postings);
+  if (!input.pending) return posted(book, input, context);
+
+  const expiresAt = expiryOf(input, context);
+  const authorised: TransactionAuthorised = {
+    type: 'ledger.transaction-authorised.v1',
+    data: {
+      ...originOf(input),
+      postings: book.authorise(),
+      ...(expiresAt && { expiresAt, expiresInSeconds: input.expiresInSeconds }),
+    },
+  };
+  return {
+    events: [authorised],
+    created: true,
+    answer: {
+      transactionId,
+      status: 'pending',
+      postings: input.postings,
+      balances: book.balances(),
+      recordedAt: context.now,
+      ...(expiresAt && { expiresAt }),
+    },
+    ...(expiresAt && { schedule: [expiryCommand(ledger, transactionId, expiresAt)] }),
+  };
+}
+
+/**
+ * Books what was set aside. Part of it for a single posting, the rest is released. Refusals: transaction-not-found,
+ * not-pending, partial-capture-not-supported, capture-exceeds-pending.
+ */
+export function captureTransaction(
+  states: States,
+  input: { ledger: string; transactionId: string; amount?: string },
+  context: DecisionContext,
+): Decision<TransactionAnswer> {
+  const { ledger, transactionId, amount } = input;
+  const transaction = pendingTransaction(states, ledger, transactionId, context);
+  const [first, ...others] = transaction.postings;
+  if (amount !== undefined) {
+    if (others.length > 0) {
+      const detail = 'a transaction of several postings is captured as a whole: leave the amount out';
+      throw new Rejection('partial-capture-not-supported', detail);
+    }
+    if (BigInt(amount) > BigInt(first!.amount)) {
+      throw new Rejection('capture-exceeds-pending', `${amount} is more than the ${first!.amount} pending`);
+    }
+  }
+  const book = new Book(states, ledger, transaction.postings);
+  const postings = book.capture(amount);
+  const captured: TransactionCaptured = {
+    type: 'ledger.transaction-captured.v1',
+    data: { ledger, transactionId, postings },
+  };
+  return {
+    events: [captured],
+    answer: answerOf(transaction, 'posted', postings.map(plain), book, context.now),
+  };
+}
+
+/** Gives back what was set aside. Refusals: transaction-not-found, not-pending. */
+export function voidTransaction(
+  states: States,
+  { ledger, transactionId }: { ledger: string; transactionId: string },
+  context: DecisionContext,
+): Decision<TransactionAnswer> {
+  return released(states, pendingTransaction(states, ledger, transactionId, context), ledger, 'voided', context);
+}
+
+/** What the deadline of a pending transaction does. One that is no longer pending is left as it is. */
+export function expireTransaction(
+  states: States,
+  { ledger, transactionId }: { ledger: string; transactionId: string },
+  context: DecisionContext,
+): Decision<TransactionAnswer | null> {
+  const transaction = states.of(transactionStream(ledger, transactionId));
+  if (transaction.status !== 'pending') return { events: [], answer: null };
+  return released(states, transaction, ledger, 'expired', context);
+}
+
+export interface ReverseTransactionInput {
+  readonly ledger: string;
+  readonly transactionId: string;
+  readonly reversalId: string;
+  readonly isNew?: boolean;
+  readonly reference?: string;
+  readonly metadata?: object;
+}
+
+/** The accounts follow from the transaction, so they can be named only once that is loaded. */
+export function streamsToReverse(states: States, input: ReverseTransactionInput): Stream[] {
+  const reversal = transactionStream(input.ledger, input.reversalId, input.isNew);
+  return [reversal, ...streamsToSettle(states, input)];
+}
+
+/** The same for capture, void and expiry. */
+export function streamsToSettle(states: States, input: { ledger: string; transactionId: string }): Stream[] {
+  const original = transactionStream(input.ledger, input.transactionId);
+  const postings = states.has(original) ? states.of(original).postings : [];
+  return [original, ...accountsOf(postings).map((accountId) => accountStream(input.ledger, accountId))];
+}
+
+/**
+ * Moves the money of a posted transaction back, by a new transaction. Refusals: transaction-not-found,
+ * already-reversed, not-reversible (pending, voided, expired, or a reversal itself), then those of a posting.
+ */
+export function reverseTransaction(
+  states: States,
+  input: ReverseTransactionInput,
+  context: DecisionContext,
+): Decision<TransactionAnswer> {
+  const { ledger, transactionId, reversalId, reference, metadata } = input;
+  const original = states.of(transactionStream(ledger, transactionId));
+  if (original.status === 'absent') throw transactionNotFound(transactionId);
+  const reversal = states.of(transactionStream(ledger, reversalId, input.isNew));
+  if (original.reversedBy !== undefined && original.reversedBy === reversalId) {
+    const book = new Book(states, ledger, reversal.postings);
+    return { events: [], answer: answerOf(reversal, 'posted', reversal.postings, book, reversal.recordedAt) };
+  }
+  if (original.reversedBy !== undefined) {
+    throw new Rejection('already-reversed', `transaction ${transactionId} was reversed by ${original.reversedBy}`);
+  }
+  if (original.status !== 'posted' || original.reverses !== undefined) {
+    const what = original.reverses === undefined ? original.status : 'a reversal itself';
+    throw new Rejection('not-reversible', `transaction ${transactionId} is ${what}`);
+  }
+  if (reversal.status !== 'absent') throw transactionExists(reversalId);
+  const postings = original.postings
+    .map(({ source, destination, amount }) => ({ source: destination, destination: source, amount }))
+    .reverse();
+  const post = { ledger, transactionId: reversalId, postings, reference, metadata };
+  return posted(new Book(states, ledger, postings), post, context, transactionId);
+}
+
+// ---- Many at once
+
+export interface BulkItemResult {
+  readonly transactionId: string;
+  readonly status: TransactionStatus | 'refused';
+  readonly code?: string;
+  readonly detail?: string;
+}
+
+/** Each on its own: a refused item stops no other. */
+export function postEach(
+  states: States,
+  items: readonly PostTransactionInput[],
+  context: DecisionContext,
+): Decision<{ results: BulkItemResult[] }> {
+  return postMany(states, items, context, (rejection, { transactionId }) => {
+    const { code, detail } = rejection;
+    return { transactionId, status: 'refused', code, detail };
+  });
+}
+
+/** All or none: the first refusal refuses them all, and says which item it was. */
+export function postAll(
+  states: States,
+  items: readonly PostTransactionInput[],
+  context: DecisionContext,
+): Decision<{ results: BulkItemResult[] }> {
+  return postMany(states, items, context, ({ code, detail }, _item, index) => {
+    throw new Rejection(code, `item ${index}: ${detail}`);
+  });
+}
+
+function postMany(
+  states: States,
+  items: readonly PostTransactionInput[],
+  context: DecisionContext,
+  onRejection: (rejection: Rejection, item: PostTransactionInput, index: number) => BulkItemResult,
+): Decision<{ results: BulkItemResult[] }> {
+  const step = states.fork();
+  const events: Event[] = [];
+  const schedule: ScheduledCommand[] = [];
+  const results = items.map((item, index): BulkItemResult => {
+    try {
+      const decision = postTransaction(step, item, context);
+      step.apply(decision.events);
+      events.push(...decision.events);
+      schedule.push(...(decision.schedule ?? []));
+      return { transactionId: item.transactionId, status: decision.answer.status };
+    } catch (error) {
+      if (error instanceof Rejection) return onRejection(error, item, index);
+      throw error;
+    }
+  });
+  return { events, answer: { results }, schedule };
+}
+
+// ---- How it is done
+
+/** The accounts of some postings as they change from one posting to the next. */
+class Book {
+  private readonly accounts = new Map<string, AccountState>();
+
+  constructor(
+    states: States,
+    ledger: string,
+    private readonly postings: readonly Posting[],
+  ) {
+    for (const accountId of accountsOf(postings)) {
+      this.accounts.set(accountId, states.of(accountStream(ledger, accountId)));
+    }
+  }
+
+  post(): BookedPosting[] {
+    this.check();
+    // Range before funds, whichever posting is the first to fail: one order of refusals for every request.
+    let shortOfFunds: Rejection | undefined;
+    const booked = this.postings.map(({ source, destination, amount }) => {
+      const value = BigInt(amount);
+      shortOfFunds ??= this.shortage(source, value);
+      const from = this.change(source, { balance: -value });
+      const to = this.change(destination, { balance: value });
+      return {
+        source,
+        destination,
+        amount,
+        currency: from.currency,
+        sourceBalance: from.balance.toString(),
+        destinationBalance: to.balance.toString(),
+      };
+    });
+    if (shortOfFunds) throw shortOfFunds;
+    return booked;
+  }
+
+  authorise(): Posting[] {
+    this.check();
+    let shortOfFunds: Rejection | undefined;
+    for (const { source, destination, amount } of this.postings) {
+      const value = BigInt(amount);
+      shortOfFunds ??= this.shortage(source, value);
+      this.change(source, { pendingOut: value });
+      this.change(destination, { pendingIn: value });
+    }
+    if (shortOfFunds) throw shortOfFunds;
+    return this.postings.map(plain);
+  }
+
+  /** Nothing can refuse a capture: funds and range were seen to when the amount was set aside. */
+  capture(partialAmount?: string): (BookedPosting & { authorised: string })[] {
+    return this.postings.map(({ source, destination, amount: authorised }) => {
+      const amount = partialAmount ?? authorised;
+      const [value, pending] = [BigInt(amount), BigInt(authorised)];
+      const from = this.change(source, { balance: -value, pendingOut: -pending });
+      const to = this.change(destination, { balance: value, pendingIn: -pending });
+      return {
+        source,
+        destination,
+        amount,
+        authorised,
+        currency: from.currency,
+        sourceBalance: from.balance.toString(),
+        destinationBalance: to.balance.toString(),
+      };
+    });
+  }
+
+  release(): Posting[] {
+    for (const { source, destination, amount } of this.postings) {
+      this.change(source, { pendingOut: -BigInt(amount) });
+      this.change(destination, { pendingIn: -BigInt(amount) });
+    }
+    return this.postings.map(plain);
+  }
+
+  balances(): TransactionAnswer['balances'] {
+    // Without a prototype: an account may be called `__proto__`.
+    const balances = Object.create(null) as Record<string, { balance: string; available: string }>;
+    for (const [accountId, account] of this.accounts) {
+      balances[accountId] = { balance: account.balance.toString(), available: availableOf(account).toString() };
+    }
+    return balances;
+  }
+
+  private check(): void {
+    const { accounts, postings } = this;
+    for (const [accountId, { status }] of accounts) if (status === 'absent') throw accountNotFound(accountId);
+    for (const [accountId, { status }] of accounts) {
+      if (status === 'closed') throw new Rejection('account-closed', `account ${accountId} is closed`);
+    }
+    for (const { source, destination } of postings) {
+      const [from, to] = [accounts.get(source)!.currency, accounts.get(destination)!.currency];
+      if (from !== to) {
+        throw new Rejection('currency-mismatch', `account ${source} is in ${from}, account ${destination} in ${to}`);
+      }
+    }
+    for (const { source, destination } of postings) {
+      if (source === destination) {
+        throw new Rejection('same-account', `source and destination are both account ${source}`);
+      }
+    }
+  }
+
+  private change(
+    accountId: string,
+    by: { balance?: bigint; pendingIn?: bigint; pendingOut?: bigint },
+  ): AccountState {
+    const before = this.accounts.get(accountId)!;
+    const after = {
+      ...before,
+      balance: before.balance + (by.balance ?? 0n),
+      pendingIn: before.pendingIn + (by.pendingIn ?? 0n),
+      pendingOut: before.pendingOut + (by.pendingOut ?? 0n),
+    };
+    // What is pending counts in full, so that no capture can ever leave the range.
+    const [highest, lowest] = [after.balance + after.pendingIn, after.balance - after.pendingOut];
+    if (highest > maxAmount || lowest < minAmount || after.pendingIn > maxAmount || after.pendingOut > maxAmount) {
+      throw new Rejection('amount-out-of-range', `the balance of account ${accountId} would leave 64 bits`);
+    }
+    this.accounts.set(accountId, after);
+    return after;
+  }
+
+  private shortage(accountId: string, amount: bigint): Rejection | undefined {
+    const available = availableOf(this.accounts.get(accountId)!);
+    if (amount <= available) return undefined;
+    const detail = `account ${accountId} has ${available} available, ${amount} is needed`;
+    return new Rejection('insufficient-funds', detail);
+  }
+}
+
+function posted(
+  book: Book,
+  input: PostTransactionInput,
+  context: DecisionContext,
+  reverses?: string,
+): Decision<TransactionAnswer> {
+  const event: TransactionPosted = {
+    type: 'ledger.transaction-posted.v1',
+    data: { ...originOf(input), postings: book.post(), ...(reverses && { reverses }) },
+  };
+  return {
+    events: [event],
+    created: reverses === undefined,
+    answer: {
+      transactionId: input.transactionId,
+      status: 'posted',
+      postings: input.postings,
+      balances: book.balances(),
+      recordedAt: context.now,
+      ...(reverses && { reverses }),
+    },
+  };
+}
+
+function released(
+  states: States,
+  transaction: TransactionState,
+  ledger: string,
+  reason: 'voided' | 'expired',
+  context: DecisionContext,
+): Decision<TransactionAnswer> {
+  const { transactionId } = transaction;
+  const book = new Book(states, ledger, transaction.postings);
+  const event: TransactionReleased = {
+    type: 'ledger.transaction-released.v1',
+    data: { ledger, transactionId, reason, postings: book.release() },
+  };
+  return { events: [event], answer: answerOf(transaction, reason, transaction.postings, book, context.now) };
+}
+
+function repeated(
+  states: States,
+  existing: TransactionState,
+  input: PostTransactionInput,
+): Decision<TransactionAnswer> {
+  const isSame =
+    existing.reverses === undefined && canonicalJson(existing.content) === canonicalJson(contentOf(input));
+  if (!isSame) throw transactionExists(input.transactionId);
+  // Of the request's accounts: they are the same as the transaction's, and loaded.
+  const book = new Book(states, input.ledger, input.postings);
+  const status = existing.status as TransactionStatus;
+  return { events: [], answer: answerOf(existing, status, existing.postings, book, existing.recordedAt) };
+}
+
+function pendingTransaction(
+  states: States,
+  ledger: string,
+  transactionId: string,
+  context: DecisionContext,
+): TransactionState {
+  const transaction = states.of(transactionStream(ledger, transactionId));
+  if (transaction.status === 'absent') throw transactionNotFound(transactionId);
+  if (transaction.status !== 'pending') {
+    throw new Rejection('not-pending', `transaction ${transactionId} is ${transaction.status}`);
+  }
+  // The deadline counts from the moment it passes, whenever the command that releases the money comes by.
+  if (transaction.expiresAt !== undefined && transaction.expiresAt <= context.now) {
+    throw new Rejection('not-pending', `transaction ${transactionId} expired at ${transaction.expiresAt}`);
+  }
+  return transaction;
+}
+
+function answerOf(
+  transaction: TransactionState,
+  status: TransactionStatus,
+  postings: readonly Posting[],
+  book: Book,
+  recordedAt: string,
+): TransactionAnswer {
+  return {
+    transactionId: transaction.transactionId,
+    status,
+    postings,
+    balances: book.balances(),
+    recordedAt,
+    ...(transaction.reverses && { reverses: transaction.reverses }),
+  };
+}
+
+function accountsOf(postings: readonly Posting[]): string[] {
+  if (postings.length === 1) {
+    const { source, destination } = postings[0]!;
+    return source === destination ? [source] : [source, destination];
+  }
+  return [...new Set(postings.flatMap(({ source, destination }) => [source, destination]))];
+}
+
+function contentOf(input: Omit<PostTransactionInput, 'ledger' | 'transactionId'>): object {
+  const { postings, pending, expiresInSeconds, reference, metadata } = input;
+  return { postings: postings.map(plain), pending: pending ?? false, expiresInSeconds, reference, metadata };
+}
+
+function originOf({ ledger, transactionId, reference, metadata }: PostTransactionInput): Origin {
+  return { ledger, transactionId, ...(reference !== undefined && { reference }), ...(metadata && { metadata }) };
+}
+
+function expiryOf({ expiresInSeconds }: PostTransactionInput, { now }: DecisionContext): string | undefined {
+  return expiresInSeconds === undefined ? undefined : addSeconds(now, expiresInSeconds);
+}
+
+/** Time arithmetic on an argument is not a look at the clock. */
+function addSeconds(time: string, seconds: number): string {
+  // eslint-disable-next-line no-restricted-globals
+  return new Date(Date.parse(time) + seconds * 1_000).toISOString();
+}
+
+function expiryCommand(ledger: string, transactionId: string, dueAt: string): ScheduledCommand {
+  const key = `expire/${ledger}/${transactionId}`;
+  return { key, type: 'ledger.expire-transaction', payload: { ledger, transactionId }, dueAt };
+}
+
+function transactionNotFound(transactionId: string): Rejection {
+  return new Rejection('transaction-not-found', `there is no transaction ${transactionId} in this ledger`);
+}
+
+function transactionExists(transactionId: string): Rejection {
+  return new Rejection('transaction-exists', `transaction ${transactionId} exists with other content`);
+}

@@ -1,0 +1,10 @@
+/** The ledger's face: what other modules may use. */
+export { LedgerModule } from './ledger.module.js';
+export { OpenAccount } from './commands/open-account.js';
+export { PostTransaction } from './commands/post-transaction.js';
+export { CaptureTransaction } from './commands/capture-transaction.js';
+export { VoidTransaction } from './commands/void-transaction.js';
+export { ReverseTransaction } from './commands/reverse-transaction.js';
+export { GetAccount } from './views/accounts.js';
+export { GetTransaction } from './views/transactions.js';
+export type { LedgerEvent } from './domain/events.js';

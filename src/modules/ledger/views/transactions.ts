@@ -1,0 +1,183 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import { Rejection } from '../../../platform/log/decision.js';
+import type { Projection } from '../../../platform/consumers/projection.js';
+import { QueryPool } from '../../../platform/database/query-pool.js';
+import type { Resource } from '../../../platform/http/query-gateway.js';
+import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
+import type { LedgerEvent } from '../domain/events.js';
+import type { Posting, TransactionStatus } from '../domain/transaction.js';
+
+// ---- Table: one row per transaction
+
+interface TransactionRow {
+  transaction_id: string;
+  ledger: string;
+  status: TransactionStatus;
+  postings: Posting[];
+  reference: string | null;
+  metadata: object;
+  recorded_at: Date;
+  expires_at: Date | null;
+  reverses: string | null;
+  reversed_by: string | null;
+  reversed_at: Date | null;
+  version: number;
+}
+
+// ---- Fold: new transactions, and what becomes of those of former batches
+
+interface TransactionChange {
+  readonly ledger: string;
+  readonly transactionId: string;
+  isNew?: boolean;
+  status?: TransactionStatus;
+  postings?: readonly Posting[];
+  reference?: string;
+  metadata?: object;
+  recordedAt?: string;
+  expiresAt?: string;
+  reverses?: string;
+  reversedBy?: string;
+  reversedAt?: string;
+  versions: number;
+}
+
+function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): TransactionChange[] {
+  const changes = new Map<string, TransactionChange>();
+  const change = (ledger: string, transactionId: string, what: Partial<TransactionChange>): void => {
+    const key = `${ledger}/${transactionId}`;
+    const before = changes.get(key) ?? { ledger, transactionId, versions: 0 };
+    changes.set(key, Object.assign(before, what, { versions: before.versions + 1 }));
+  };
+  for (const { type, data, recordedAt } of events) {
+    switch (type) {
+      case 'ledger.transaction-posted.v1':
+      case 'ledger.transaction-authorised.v1': {
+        const { ledger, transactionId, reference, metadata } = data;
+        const status = type === 'ledger.transaction-posted.v1' ? 'posted' : 'pending';
+        const expiresAt = 'expiresAt' in data ? data.expiresAt : undefined;
+        const reverses = 'reverses' in data ? data.reverses : undefined;
+        const postings = data.postings.map(plain);
+        const row = { isNew: true, status, postings, reference, metadata, recordedAt, expiresAt, reverses } as const;
+        change(ledger, transactionId, row);
+        if (reverses) change(ledger, reverses, { reversedBy: transactionId, reversedAt: recordedAt });
+        break;
+      }
+      case 'ledger.transaction-captured.v1':
+        change(data.ledger, data.transactionId, { status: 'posted', postings: data.postings.map(plain) });
+        break;
+      case 'ledger.transaction-released.v1':
+        change(data.ledger, data.transactionId, { status: data.reason });
+        break;
+      default:
+        break;
+    }
+  }
+  return [...changes.values()];
+}
+
+const plain = ({ source, destination, amount }: Posting): Posting => ({ source, destination, amount });
+
+const recordset = `json_to_recordset($1::json) AS r(ledger text, "transactionId" text, status text, postings json,
+  reference text, metadata json, "recordedAt" timestamptz, "expiresAt" timestamptz, reverses text,
+  "reversedBy" text, "reversedAt" timestamptz, versions integer)`;
+
+export const ledgerTransactions: Projection = {
+  name: 'ledger-transactions',
+  table: 'ledger_transactions',
+  key: ['ledger', 'transaction_id'],
+
+  async project(events, sql, table) {
+    const changes = changesOf(events as readonly RecordedEvent<LedgerEvent>[]);
+    const made = changes.filter((change) => change.isNew);
+    const changed = changes.filter((change) => !change.isNew);
+    const statements: Promise<unknown>[] = [];
+    if (made.length > 0) {
+      statements.push(
+        sql.query({
+          name: `${table}-add`,
+          text: `
+INSERT INTO ${table} (ledger, transaction_id, status, postings, reference, metadata, recorded_at, expires_at, reverses,
+  reversed_by, reversed_at, version)
+SELECT ledger, "transactionId", status, postings, reference, coalesce(metadata, '{}'), "recordedAt", "expiresAt",
+  reverses, "reversedBy", "reversedAt", versions
+FROM ${recordset}`,
+          values: [JSON.stringify(made)],
+        }),
+      );
+    }
+    if (changed.length > 0) {
+      statements.push(
+        sql.query({
+          name: `${table}-change`,
+          text: `
+UPDATE ${table} t SET status = coalesce(r.status, t.status), postings = coalesce(r.postings, t.postings),
+  reversed_by = coalesce(r."reversedBy", t.reversed_by), reversed_at = coalesce(r."reversedAt", t.reversed_at),
+  version = t.version + r.versions
+FROM ${recordset}
+WHERE t.ledger = r.ledger AND t.transaction_id = r."transactionId"`,
+          values: [JSON.stringify(changed)],
+        }),
+      );
+    }
+    await Promise.all(statements);
+  },
+};
+
+// ---- Query
+
+export interface TransactionView {
+  readonly transactionId: string;
+  readonly ledger: string;
+  readonly status: TransactionStatus;
+  readonly postings: readonly Posting[];
+  readonly reference: string | null;
+  readonly metadata: object;
+  readonly recordedAt: string;
+  readonly expiresAt?: string;
+  /** The transaction that this one reverses. */
+  readonly reverses?: string;
+  /** The transaction that reverses this one. */
+  readonly reversal: { readonly transactionId: string; readonly recordedAt: string } | null;
+}
+
+export class GetTransaction extends Query<Resource<TransactionView>> {
+  constructor(
+    readonly ledger: string,
+    readonly transactionId: string,
+  ) {
+    super();
+  }
+}
+
+@QueryHandler(GetTransaction)
+export class GetTransactionHandler implements IQueryHandler<GetTransaction> {
+  constructor(private readonly pool: QueryPool) {}
+
+  async execute({ ledger, transactionId }: GetTransaction): Promise<Resource<TransactionView>> {
+    const [row] = await this.pool.rows<TransactionRow>(
+      'ledger-transaction-get',
+      'SELECT * FROM ledger_transactions WHERE ledger = $1 AND transaction_id = $2',
+      [ledger, transactionId],
+    );
+    if (!row) throw new Rejection('transaction-not-found', `there is no transaction ${transactionId} in this ledger`);
+    return { version: row.version, body: answerOf(row) };
+  }
+}
+
+function answerOf(row: TransactionRow): TransactionView {
+  return {
+    transactionId: row.transaction_id,
+    ledger: row.ledger,
+    status: row.status,
+    postings: row.postings,
+    reference: row.reference,
+    metadata: row.metadata,
+    recordedAt: row.recorded_at.toISOString(),
+    ...(row.expires_at && { expiresAt: row.expires_at.toISOString() }),
+    ...(row.reverses && { reverses: row.reverses }),
+    reversal: row.reversed_by
+      ? { transactionId: row.reversed_by, recordedAt: row.reversed_at!.toISOString() }
+      : null,
+  };
+}

@@ -1,0 +1,79 @@
+import { Injectable } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import { formatToken } from '../http/consistency-token.js';
+import { ProblemCatalogue } from '../http/problem.js';
+import { problemBody } from '../http/problem.filter.js';
+import type { WriteRequest } from '../http/write-request.js';
+import { LogWriter, keyReused, type Outcome } from '../log/writer.js';
+import { WakeUps } from '../queue/wake-ups.js';
+import { commandIdFor } from './command-ids.js';
+import { Inbox } from './inbox.js';
+import type { LogCommandClass } from './log-command.js';
+
+const jsonType = 'application/json; charset=utf-8';
+
+/**
+ * From an HTTP request to a command and back to its answer, the same way for every write: idempotency, direct or
+ * accepted (RFC 7240 `respond-async`), consistency token, refusal as problem.
+ */
+@Injectable()
+export class CommandGateway {
+  constructor(
+    private readonly bus: CommandBus,
+    private readonly writer: LogWriter,
+    private readonly inbox: Inbox,
+    private readonly wakeUps: WakeUps,
+    private readonly problems: ProblemCatalogue,
+  ) {}
+
+  /** Runs or accepts the command. Sets the answer's status and headers, and returns its body. `fingerprint` where the body is not what Fastify parsed. */
+  async run<Input extends object>(
+    command: LogCommandClass<Input>,
+    input: Input,
+    request: WriteRequest,
+    fingerprint?: string,
+  ): Promise<string> {
+    const partition = this.writer.partitionOf(command.partitionKey(input));
+    const commandId = commandIdFor(partition, request.scope, request.idempotencyKey);
+    const isKept = request.prefersAsync || request.idempotencyKey !== undefined;
+    const record = isKept ? { fingerprint: fingerprint ?? request.fingerprint() } : undefined;
+    if (request.prefersAsync) {
+      return this.accept(command.type, partition, commandId, input, request, record!.fingerprint);
+    }
+    const metadata = { commandId, ...request.metadata };
+    const outcome = await this.bus.execute<Outcome>(new command(input, { commandId, metadata, record }));
+    return this.answer(outcome, request);
+  }
+
+  private async accept(
+    type: string,
+    partition: number,
+    commandId: string,
+    payload: object,
+    { metadata, reply }: WriteRequest,
+    fingerprint: string,
+  ): Promise<string> {
+    const command = { partition, commandId, type, payload, metadata, fingerprint };
+    const { isNew, fingerprint: first } = await this.inbox.accept(command);
+    if (first !== fingerprint) throw keyReused();
+    if (isNew) this.wakeUps.wake('commands');
+    else void reply.header('idempotency-replayed', 'true');
+    void reply
+      .code(202)
+      .header('location', `/v1/commands/${encodeURIComponent(commandId)}`)
+      .header('preference-applied', 'respond-async')
+      .header('content-type', jsonType);
+    return JSON.stringify({ commandId, status: 'accepted' });
+  }
+
+  private answer(outcome: Outcome, { reply }: WriteRequest): string {
+    void reply.header('consistency-token', formatToken([outcome]));
+    if (outcome.replayed) void reply.header('idempotency-replayed', 'true');
+    if (outcome.status === 'refused') {
+      const { code, detail } = outcome.rejection;
+      return problemBody(reply, this.problems.describe(code, detail));
+    }
+    void reply.code(outcome.created ? 201 : 200).header('content-type', jsonType);
+    return outcome.answer;
+  }
+}

@@ -1,0 +1,23 @@
+import { hash } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
+
+/**
+ * A command id is `<partition>.<rest>`, so that whoever holds one knows where its row is.
+ *
+ * With an `Idempotency-Key` the rest is a hash of the key and its scope (method and path), so a retry on any node
+ * meets its first try. Without one it is new.
+ */
+export function commandIdFor(partition: number, scope: string, idempotencyKey: string | undefined): string {
+  const rest = idempotencyKey === undefined ? uuidv7() : digest(`${scope}\n${idempotencyKey}`).slice(0, 22);
+  return `${partition}.${rest}`;
+}
+
+/** The partition of a command id, or undefined when it is not one of this database. */
+export function partitionOfCommandId(commandId: string, partitions: number): number | undefined {
+  const partition = /^(\d{1,3})\../.exec(commandId)?.[1];
+  return partition !== undefined && Number(partition) < partitions ? Number(partition) : undefined;
+}
+
+export function digest(text: string): string {
+  return hash('sha256', text, 'base64url');
+}

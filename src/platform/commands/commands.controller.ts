@@ -1,0 +1,131 @@
+import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { endpoints } from '../http/endpoint.js';
+import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
+import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
+import { timeAnswerSchema } from '../http/schemas.js';
+import { LogWriter } from '../log/writer.js';
+import { WakeUps } from '../queue/wake-ups.js';
+import { partitionOfCommandId } from './command-ids.js';
+import { Inbox, type CommandRow } from './inbox.js';
+
+const { PlainEndpoint } = endpoints({});
+
+const commandParams = z.strictObject({ commandId: z.string().min(1).max(600) });
+const commandsQuery = z.strictObject({
+  status: z.enum(['accepted', 'scheduled', 'failed']),
+  limit: limitSchema,
+  cursor: cursorSchema,
+});
+
+const commandAnswer = z.strictObject({
+  commandId: z.string(),
+  type: z.string(),
+  status: z.enum(['accepted', 'scheduled', 'executed', 'refused', 'failed']),
+  result: z.unknown().optional(),
+  problem: z.record(z.string(), z.unknown()).optional(),
+  /** Of a failed attempt. */
+  error: z.string().optional(),
+  attempts: z.int(),
+  acceptedAt: timeAnswerSchema,
+  dueAt: timeAnswerSchema.optional(),
+  completedAt: timeAnswerSchema.optional(),
+});
+type CommandAnswer = z.output<typeof commandAnswer>;
+
+const commandsPage = z.strictObject({ items: z.array(commandAnswer), nextCursor: z.string().nullable() });
+const cursor = new Cursor('commands', z.tuple([z.iso.datetime(), z.string()]));
+
+@ApiTags('Commands')
+@Controller('v1/commands')
+export class CommandsController {
+  constructor(
+    private readonly inbox: Inbox,
+    private readonly writer: LogWriter,
+    private readonly problems: ProblemCatalogue,
+    private readonly wakeUps: WakeUps,
+  ) {}
+
+  @Get(':commandId')
+  @PlainEndpoint({
+    summary: 'A command: accepted, scheduled, executed, refused or failed',
+    answers: { 200: commandAnswer },
+    problems: ['validation-failed', 'command-not-found', 'database-unavailable', 'starting'],
+  })
+  async getCommand(
+    @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
+  ): Promise<CommandAnswer> {
+    const partition = this.partitionOf(commandId);
+    const row = await this.inbox.find(partition, commandId);
+    if (!row) throw notFound(commandId);
+    return this.answerOf(row);
+  }
+
+  @Get()
+  @PlainEndpoint({
+    summary: 'Commands that are waiting or have failed, oldest first',
+    answers: { 200: commandsPage },
+    problems: ['validation-failed', 'bad-cursor', 'database-unavailable', 'starting'],
+  })
+  async listCommands(
+    @Query({ schema: commandsQuery }) query: z.output<typeof commandsQuery>,
+  ): Promise<Page<CommandAnswer>> {
+    const { status, limit } = query;
+    const [acceptedAt, commandId] = cursor.decode(query.cursor, status) ?? ['0001-01-01T00:00:00.000Z', ''];
+    const rows = await this.inbox.list(status, { acceptedAt, commandId }, limit + 1);
+    const keyOf = (row: CommandRow): [string, string] => [row.accepted_at.toISOString(), row.command_id];
+    return cursor.page(rows, limit, status, keyOf, (row) => this.answerOf(row));
+  }
+
+  @Post(':commandId/redrive')
+  @HttpCode(200)
+  @PlainEndpoint({
+    summary: 'Run a failed command again',
+    answers: { 200: commandAnswer },
+    problems: ['validation-failed', 'command-not-found', 'not-failed', 'database-unavailable', 'starting'],
+  })
+  async redrive(
+    @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
+  ): Promise<CommandAnswer> {
+    const partition = this.partitionOf(commandId);
+    const redriven = await this.inbox.redrive(partition, commandId);
+    if (redriven) {
+      this.wakeUps.wake('commands');
+      return this.answerOf(redriven);
+    }
+    const row = await this.inbox.find(partition, commandId);
+    if (!row) throw notFound(commandId);
+    throw new RequestError('not-failed', `command ${commandId} is ${row.status}`);
+  }
+
+  private partitionOf(commandId: string): number {
+    const partition = partitionOfCommandId(commandId, this.writer.partitions);
+    if (partition === undefined) throw notFound(commandId);
+    return partition;
+  }
+
+  private answerOf(row: CommandRow): CommandAnswer {
+    return {
+      commandId: row.command_id,
+      type: row.type,
+      status: row.status,
+      ...(row.status === 'executed' && { result: row.result }),
+      ...(row.status === 'refused' && { problem: this.problemOf(row) }),
+      ...(row.error !== null && { error: row.error }),
+      attempts: row.attempts,
+      acceptedAt: row.accepted_at.toISOString(),
+      ...(row.status === 'scheduled' && row.due_at && { dueAt: row.due_at.toISOString() }),
+      ...(row.completed_at && { completedAt: row.completed_at.toISOString() }),
+    };
+  }
+
+  private problemOf({ result }: CommandRow): Problem & Record<string, unknown> {
+    const { code, detail } = result as { code: string; detail: string };
+    return { ...this.problems.describe(code, detail) };
+  }
+}
+
+function notFound(commandId: string): RequestError {
+  return new RequestError('command-not-found', `there is no command ${commandId}`);
+}

@@ -1,0 +1,195 @@
+import DataLoader from 'dataloader';
+import type pg from 'pg';
+import type { EventMetadata } from '../log/recorded-event.js';
+
+/** A command that is stored before it runs. */
+export interface AcceptedCommand {
+  readonly partition: number;
+  readonly commandId: string;
+  readonly type: string;
+  readonly payload: object;
+  readonly metadata: Omit<EventMetadata, 'commandId'>;
+  readonly fingerprint: string;
+}
+
+export interface Acceptance {
+  /** False: a command with this id was there already. */
+  readonly isNew: boolean;
+  /** Of the command that is there. */
+  readonly fingerprint: string | null;
+}
+
+export type CommandStatus = 'accepted' | 'scheduled' | 'executed' | 'refused' | 'failed';
+
+export interface CommandRow {
+  partition: number;
+  command_id: string;
+  type: string;
+  status: CommandStatus;
+  result: unknown;
+  attempts: number;
+  error: string | null;
+  accepted_at: Date;
+  completed_at: Date | null;
+  due_at: Date | null;
+}
+
+export interface ClaimedCommand {
+  partition: number;
+  command_id: string;
+  type: string;
+  payload: object;
+  metadata: Omit<EventMetadata, 'commandId'>;
+  fingerprint: string | null;
+  attempts: number;
+}
+
+/**
+ * Stores accepted commands. The ones that arrive together share a statement, so accepting is cheaper than running.
+ * Rows go in in the order of their ids, as the writer's do: two statements with the same ids can not deadlock.
+ */
+const acceptSql = `
+WITH given AS (
+  SELECT * FROM json_to_recordset($1::json) AS g(
+    partition smallint, command_id text, type text, payload json, metadata json, fingerprint text)
+), inserted AS (
+  INSERT INTO commands (partition, command_id, type, payload, metadata, fingerprint, status, due_at, accepted_at)
+  SELECT partition, command_id, type, payload, metadata, fingerprint, 'accepted', clock_timestamp(), clock_timestamp()
+  FROM given ORDER BY partition, command_id
+  ON CONFLICT DO NOTHING RETURNING command_id
+)
+SELECT g.command_id, i.command_id IS NOT NULL AS is_new, c.fingerprint, c.command_id IS NOT NULL AS is_seen
+FROM given g LEFT JOIN inserted i USING (command_id)
+LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_id`;
+
+/**
+ * Takes due commands for a while: another worker finds them again when this one has not finished them by then. The
+ * attempt counts at once, so that a command that kills its process is parked in the end too.
+ */
+const claimSql = `
+WITH due AS (
+  SELECT partition, command_id FROM commands
+  WHERE status IN ('accepted', 'scheduled') AND due_at <= clock_timestamp()
+  ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE commands c SET due_at = clock_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
+FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id
+RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts`;
+
+/** After a failed attempt: again later, or parked. One that was completed in the meantime stays as it is. */
+const retryLaterSql = `
+UPDATE commands SET
+  status = CASE WHEN $4::bigint IS NULL THEN 'failed' ELSE status END,
+  due_at = clock_timestamp() + coalesce($4::bigint, 0) * interval '1 millisecond',
+  error = $3
+WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
+
+const columns = 'partition, command_id, type, status, result, attempts, error, accepted_at, completed_at, due_at';
+
+const redriveSql = `
+UPDATE commands SET status = 'accepted', due_at = clock_timestamp(), attempts = 0, error = NULL
+WHERE partition = $1 AND command_id = $2 AND status = 'failed' RETURNING ${columns}`;
+
+const listSql = `
+SELECT ${columns} FROM commands
+WHERE status = $1 AND (accepted_at, command_id) > ($2::timestamptz, $3) ORDER BY accepted_at, command_id LIMIT $4`;
+
+/**
+ * Commands that are done and older than the retention, a few at a time. Bounded by accepted_at, which the block
+ * range index knows; a command that was done later than that is kept until it is old itself.
+ */
+const purgeSql = `
+DELETE FROM commands c USING (
+  SELECT partition, command_id FROM commands
+  WHERE accepted_at < clock_timestamp() - $1 * interval '1 millisecond' AND status IN ('executed', 'refused')
+    AND completed_at < clock_timestamp() - $1 * interval '1 millisecond'
+  LIMIT $2 FOR UPDATE SKIP LOCKED) old
+WHERE c.partition = old.partition AND c.command_id = old.command_id`;
+
+const maxAttempts = 8;
+const claimMs = 30_000;
+
+/** The `commands` table as inbox and as list of dead letters. The log writer completes its rows. */
+export class Inbox {
+  private readonly acceptor: DataLoader<AcceptedCommand, Acceptance>;
+
+  constructor(private readonly pool: pg.Pool) {
+    this.acceptor = new DataLoader((commands) => this.acceptAll(commands), {
+      cache: false,
+      maxBatchSize: 500,
+      batchScheduleFn: (run) => setImmediate(run),
+    });
+  }
+
+  /** Resolves when the command is durable. */
+  accept(command: AcceptedCommand): Promise<Acceptance> {
+    return this.acceptor.load(command);
+  }
+
+  async claim(limit: number): Promise<ClaimedCommand[]> {
+    return (await this.pool.query<ClaimedCommand>({ name: 'claim-commands', text: claimSql, values: [limit, claimMs] }))
+      .rows;
+  }
+
+  /** Notes a failed attempt. After the last one the command is parked as `failed`. */
+  async retryLater(command: ClaimedCommand, error: string): Promise<'retried' | 'parked'> {
+    const backOffMs = Math.round(Math.min(300_000, 200 * 2 ** command.attempts) * (0.75 + Math.random() / 2));
+    const isLast = command.attempts >= maxAttempts;
+    const values = [command.partition, command.command_id, error, isLast ? null : backOffMs];
+    await this.pool.query(retryLaterSql, values);
+    return isLast ? 'parked' : 'retried';
+  }
+
+  /** The command, ready to run again, or undefined when it is not a failed one. */
+  async redrive(partition: number, commandId: string): Promise<CommandRow | undefined> {
+    return (await this.pool.query<CommandRow>(redriveSql, [partition, commandId])).rows[0];
+  }
+
+  async find(partition: number, commandId: string): Promise<CommandRow | undefined> {
+    const text = `SELECT ${columns} FROM commands WHERE partition = $1 AND command_id = $2`;
+    return (await this.pool.query<CommandRow>(text, [partition, commandId])).rows[0];
+  }
+
+  /** Oldest first, after a place in the list. */
+  async list(
+    status: 'accepted' | 'scheduled' | 'failed',
+    after: { acceptedAt: string; commandId: string },
+    limit: number,
+  ): Promise<CommandRow[]> {
+    return (await this.pool.query<CommandRow>(listSql, [status, after.acceptedAt, after.commandId, limit])).rows;
+  }
+
+  async purge(retentionMs: number, limit: number): Promise<number> {
+    return (await this.pool.query(purgeSql, [retentionMs, limit])).rowCount ?? 0;
+  }
+
+  private async acceptAll(commands: readonly AcceptedCommand[]): Promise<Acceptance[]> {
+    const byId = new Map<string, Acceptance>();
+    const given = new Map(commands.map((command) => [command.commandId, command]));
+    while (given.size > 0) {
+      const rows = JSON.stringify([...given.values()].map(({ commandId, ...row }) => ({ command_id: commandId, ...row })));
+      const accept = { name: 'accept-commands', text: acceptSql, values: [rows] };
+      for (const row of (await this.pool.query<AcceptedRow>(accept)).rows) {
+        // Neither made by this statement nor seen by its snapshot: another one made it meanwhile. Look again.
+        if (!row.is_new && !row.is_seen) continue;
+        byId.set(row.command_id, { isNew: row.is_new, fingerprint: row.fingerprint });
+        given.delete(row.command_id);
+      }
+    }
+    const seen = new Set<string>();
+    return commands.map(({ commandId, fingerprint }) => {
+      const acceptance = byId.get(commandId)!;
+      // Two with the same id in one statement: the last one's row went in, so it is "the first"; the others found it.
+      const isNew = acceptance.isNew && !seen.has(commandId);
+      seen.add(commandId);
+      return { isNew, fingerprint: acceptance.fingerprint ?? fingerprint };
+    });
+  }
+}
+
+interface AcceptedRow {
+  command_id: string;
+  is_new: boolean;
+  is_seen: boolean;
+  fingerprint: string | null;
+}

@@ -1,0 +1,40 @@
+import { Command } from '@nestjs/cqrs';
+import type { Decide, States } from '../log/decision.js';
+import type { EventMetadata } from '../log/recorded-event.js';
+import type { Stream } from '../log/stream.js';
+import type { Outcome, Write } from '../log/writer.js';
+
+/** What comes with a command besides its input. */
+export interface Envelope {
+  readonly commandId: string;
+  readonly metadata: EventMetadata;
+  /** See Write.record. */
+  readonly record?: Write['record'];
+}
+
+/** A command as it is dispatched by the CommandBus. Its input is plain JSON, so that the inbox can store it. */
+export abstract class LogCommand<Input extends object> extends Command<Outcome> {
+  constructor(
+    readonly input: Input,
+    readonly envelope: Envelope,
+  ) {
+    super();
+  }
+
+  /** This command for the log writer. */
+  write<Answer>(how: {
+    streams(states: States): readonly Stream[];
+    decide: Decide<Answer>;
+    weight?: number;
+  }): Write<Answer> {
+    const { type, partitionKey } = this.constructor as LogCommandClass<Input>;
+    return { ...this.envelope, ...how, commandType: type, partitionKey: partitionKey(this.input) };
+  }
+}
+
+export interface LogCommandClass<Input extends object> {
+  new (input: Input, envelope: Envelope): LogCommand<Input>;
+  /** The stored name, e.g. `ledger.post-transaction`. Never changed: accepted commands carry it. */
+  readonly type: string;
+  partitionKey(input: Input): string;
+}

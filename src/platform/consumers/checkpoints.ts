@@ -1,0 +1,71 @@
+/** Makes the checkpoints of consumers that have none yet: a new consumer starts with the first event. */
+export const createCheckpointsSql = `
+INSERT INTO checkpoints (consumer, partition)
+SELECT consumer, partition FROM unnest($1::text[]) AS consumer CROSS JOIN partitions
+ON CONFLICT DO NOTHING`;
+
+/**
+ * The checkpoints that have news and that nobody else holds, locked until the end of the transaction. That lock is
+ * what keeps two processes from running the same consumer on the same partition. One whose consumer failed is left
+ * out until its next try is due.
+ */
+export const claimCheckpointsSql = `
+SELECT c.consumer, c.partition, c.position, c.failed_position IS NOT NULL AS failed
+FROM checkpoints c JOIN partitions p ON p.partition = c.partition
+WHERE c.consumer = ANY ($1::text[]) AND c.position < p.head
+  AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())
+ORDER BY c.consumer, c.partition
+FOR UPDATE OF c SKIP LOCKED`;
+
+export interface ClaimedCheckpoint {
+  consumer: string;
+  partition: number;
+  position: number;
+  failed: boolean;
+}
+
+export const moveCheckpointsSql = `
+UPDATE checkpoints c
+SET position = m.position, failed_position = NULL, failed_type = NULL, error = NULL, attempts = 0, retry_at = NULL
+FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS m(consumer, partition, position)
+WHERE c.consumer = m.consumer AND c.partition = m.partition`;
+
+/** Notes the event a consumer can not get past. Tried again after 1 s, 2 s, 4 s, … at most 5 minutes. */
+export const recordFailureSql = `
+UPDATE checkpoints
+SET failed_position = $3, failed_type = $4, error = $5, attempts = attempts + 1,
+  retry_at = clock_timestamp() + least(300, power(2, least(attempts, 16))) * interval '1 second'
+WHERE consumer = $1 AND partition = $2`;
+
+/** Stored events after a position each, at most so many per partition. */
+export const readEventsSql = `
+SELECT e.partition, e.position, e.type, e.data::text AS data, e.recorded_at
+FROM unnest($1::smallint[], $2::bigint[]) AS w(partition, position) CROSS JOIN LATERAL (
+  SELECT partition, position, type, data, recorded_at FROM events
+  WHERE partition = w.partition AND position > w.position ORDER BY position LIMIT $3) e
+ORDER BY e.partition, e.position`;
+
+export interface StoredEventRow {
+  partition: number;
+  position: number;
+  type: string;
+  data: string;
+  recorded_at: Date;
+}
+
+export const degradedCheckpointsSql = `
+SELECT consumer, partition, failed_position AS position, failed_type AS type, error, attempts
+FROM checkpoints WHERE failed_position IS NOT NULL ORDER BY consumer, partition`;
+
+export interface DegradedCheckpoint {
+  consumer: string;
+  partition: number;
+  position: number;
+  type: string | null;
+  error: string;
+  attempts: number;
+}
+
+export const lagSql = `
+SELECT c.consumer, sum(p.head - c.position)::float8 AS lag
+FROM checkpoints c JOIN partitions p USING (partition) GROUP BY c.consumer`;

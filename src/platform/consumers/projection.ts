@@ -1,0 +1,25 @@
+import type { RecordedEvent } from '../log/recorded-event.js';
+
+/** How a projection writes: inside the transaction that also moves its checkpoint. */
+export interface ProjectionSql {
+  /** `name` identifies the statement for the server's plan cache; texts that differ by table need different names. */
+  query(statement: { name: string; text: string; values: unknown[] }): Promise<unknown>;
+}
+
+/**
+ * A read model that follows the log: which table, and what a batch of events does to it. It is also the name of a
+ * consumer, with one checkpoint per partition.
+ */
+export interface Projection {
+  /** e.g. `ledger-accounts`. */
+  readonly name: string;
+  /** The table it fills, which a rebuild fills anew beside it: so statements are written for a given table. */
+  readonly table: string;
+  /** Columns that identify a row, for the parity report of a rebuild. */
+  readonly key: readonly string[];
+  /**
+   * Applies events, of any partitions, each partition's in the order of positions, with one statement per batch (two
+   * where it must be), never one per event. Runs exactly once for each event.
+   */
+  project(events: readonly RecordedEvent[], sql: ProjectionSql, table: string): Promise<void>;
+}

@@ -1,0 +1,241 @@
+import type pg from 'pg';
+import type { EventCatalogue } from '../log/catalogue.js';
+import { classify } from '../log/failures.js';
+import type { RecordedEvent } from '../log/recorded-event.js';
+import type { TailBuffer } from '../log/tail-buffer.js';
+import type { ConsumerMetrics } from '../observability/metrics.js';
+import { withoutNul } from '../sanitise.js';
+import {
+  claimCheckpointsSql,
+  createCheckpointsSql,
+  moveCheckpointsSql,
+  readEventsSql,
+  recordFailureSql,
+  type ClaimedCheckpoint,
+  type StoredEventRow,
+} from './checkpoints.js';
+import type { ProjectionCatalogue } from './projection-catalogue.js';
+import type { Projection } from './projection.js';
+import type { Visibility } from './visibility.js';
+
+const maxEventsPerRun = 5_000;
+
+/** Where a consumer can not get on: the event, and why. */
+class PoisonEventError extends Error {
+  constructor(
+    readonly position: number,
+    readonly eventType: string,
+    override readonly cause: unknown,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+/**
+ * Feeds the projections of a process from the log, exactly once: what a batch does to the read tables commits with
+ * the checkpoints.
+ *
+ * One run takes every (projection, partition) that has news and that no other process holds, reads the events once
+ * for all of them (from memory, where this process has just written them), and commits once: sixteen partitions and
+ * four views are one transaction, not sixty-four. When a run fails, each (projection, partition) goes on alone, with
+ * half as many events each time it fails again, until one event is left that it can not get past. That is recorded
+ * with the checkpoint, shows in health and metrics, and is tried again with back-off; it is never skipped, and holds
+ * up nobody else.
+ */
+export class Projector {
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly catalogue: EventCatalogue,
+    private readonly tail: TailBuffer,
+    private readonly visibility: Visibility,
+    private readonly metrics: ConsumerMetrics,
+    private readonly projections: ProjectionCatalogue,
+    private readonly onPoison: (checkpoint: ClaimedCheckpoint, error: Error) => void = () => undefined,
+  ) {}
+
+  async prepare(): Promise<void> {
+    await this.pool.query(createCheckpointsSql, [this.projections.names]);
+  }
+
+  /** One run. True when there is more to do. */
+  async run(): Promise<boolean> {
+    let claimed: ClaimedCheckpoint[] = [];
+    try {
+      return await this.transaction(async (client) => {
+        claimed = await this.claim(client, this.projections.names);
+        if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a projection is degraded');
+        return this.advance(client, claimed, maxEventsPerRun);
+      });
+    } catch (error) {
+      const kind = classify(error);
+      if (kind === 'unreachable' || kind === 'transient' || claimed.length === 0) throw error;
+      // Something in the batch is poison, and nobody knows yet whose.
+      let more = false;
+      for (const checkpoint of claimed) more = (await this.runAlone(checkpoint)) || more;
+      return more;
+    }
+  }
+
+  /** Halves the batch until it goes through, or until a single event is left that does not. */
+  private async runAlone({ consumer, partition }: ClaimedCheckpoint): Promise<boolean> {
+    for (let limit = maxEventsPerRun; ; limit = Math.ceil(limit / 2)) {
+      try {
+        return await this.transaction(async (client) => {
+          const claimed = await this.claim(client, [consumer]);
+          const own = claimed.filter((checkpoint) => checkpoint.partition === partition);
+          return this.advance(client, own, limit);
+        });
+      } catch (error) {
+        const kind = classify(error);
+        if (kind === 'unreachable' || kind === 'transient') throw error;
+        if (limit > 1 && !(error instanceof PoisonEventError)) continue;
+        await this.recordFailure(consumer, partition, error);
+        return false;
+      }
+    }
+  }
+
+  private async recordFailure(consumer: string, partition: number, error: unknown): Promise<void> {
+    const poison = error instanceof PoisonEventError ? error : undefined;
+    if (!poison) throw error;
+    this.metrics.poison.inc({ consumer });
+    this.onPoison({ consumer, partition, position: poison.position, failed: true }, poison);
+    const values = [consumer, partition, poison.position, poison.eventType, withoutNul(poison.message)];
+    await this.pool.query(recordFailureSql, values);
+  }
+
+  private async claim(client: pg.PoolClient, consumers: string[]): Promise<ClaimedCheckpoint[]> {
+    const claim = { name: 'claim-checkpoints', text: claimCheckpointsSql, values: [consumers] };
+    return (await client.query<ClaimedCheckpoint>(claim)).rows;
+  }
+
+  /** Applies what follows the claimed checkpoints, moves them, and commits. */
+  private async advance(client: pg.PoolClient, claimed: ClaimedCheckpoint[], limit: number): Promise<boolean> {
+    if (claimed.length === 0) {
+      await client.query('COMMIT');
+      return false;
+    }
+    const started = performance.now();
+    const events = await this.read(client, claimed, limit);
+    const moved = { consumer: [] as string[], partition: [] as number[], position: [] as number[] };
+    const statements: Promise<unknown>[] = [];
+    let count = 0;
+    let more = false;
+    for (const [consumer, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
+      const batch: RecordedEvent[] = [];
+      for (const { partition, position } of checkpoints) {
+        const all = events.get(partition) ?? [];
+        const first = all[0]?.position ?? 0;
+        const own = position + 1 === first ? all : all.filter((event) => event.position > position);
+        if (own.length === 0) continue;
+        for (const event of own) batch.push(event);
+        moved.consumer.push(consumer);
+        moved.partition.push(partition);
+        moved.position.push(own.at(-1)!.position);
+        if (own.length >= limit) more = true;
+      }
+      if (batch.length === 0) continue;
+      count = Math.max(count, batch.length);
+      statements.push(this.project(client, this.projections.find(consumer)!, batch));
+    }
+    // The statements were sent one behind the other; the transaction is only good if all of them are.
+    const failure = (await Promise.allSettled(statements)).find((result) => result.status === 'rejected');
+    if (failure) throw failure.reason;
+    const { consumer, partition, position } = moved;
+    const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values: [consumer, partition, position] };
+    await Promise.all([client.query(move), client.query('COMMIT')]);
+    this.metrics.runEvents.observe(count);
+    this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
+    moved.consumer.forEach((name, i) => this.visibility.advance(name, moved.partition[i]!, moved.position[i]!));
+    return more;
+  }
+
+  private async project(client: pg.PoolClient, projection: Projection, batch: RecordedEvent[]): Promise<void> {
+    try {
+      await projection.project(batch, client, projection.table);
+    } catch (error) {
+      if (classify(error) !== 'rejected' || batch.length > 1) throw error;
+      throw new PoisonEventError(batch[0]!.position, batch[0]!.type, error);
+    }
+  }
+
+  /** The events after each partition's rearmost checkpoint: from memory where they are, else in one query. */
+  private async read(
+    client: pg.PoolClient,
+    claimed: ClaimedCheckpoint[],
+    limit: number,
+  ): Promise<Map<number, RecordedEvent[]>> {
+    const events = new Map<number, RecordedEvent[]>();
+    const partitions: number[] = [];
+    const positions: number[] = [];
+    for (const [partition, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.partition)) {
+      const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position));
+      const held = this.tail.after(partition, position, limit);
+      if (held && held.length > 0) {
+        events.set(partition, held);
+      } else {
+        partitions.push(partition);
+        positions.push(position);
+      }
+    }
+    if (partitions.length === 0) return events;
+    const perPartition = Math.max(1, Math.floor(limit / partitions.length));
+    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, perPartition] };
+    for (const row of (await client.query<StoredEventRow>(read)).rows) {
+      const list = events.get(row.partition) ?? [];
+      events.set(row.partition, list);
+      list.push(this.upcast(row, limit));
+    }
+    return events;
+  }
+
+  private upcast(row: StoredEventRow, limit: number): RecordedEvent {
+    return readStored(this.catalogue, row, (error) =>
+      limit > 1 ? error : new PoisonEventError(row.position, row.type, error),
+    );
+  }
+
+  /** `work` ends with COMMIT; anything it throws rolls back. */
+  private async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.pool.connect();
+    let failure: Error | undefined;
+    try {
+      const beginning = client.query('BEGIN');
+      const [result] = await Promise.all([work(client), beginning]);
+      return result;
+    } catch (error) {
+      failure = await client.query('ROLLBACK').then(
+        () => undefined,
+        (broken: Error) => broken,
+      );
+      throw error;
+    } finally {
+      client.release(failure);
+    }
+  }
+}
+
+/** A stored row as an event of the current version. */
+export function readStored(
+  catalogue: EventCatalogue,
+  row: StoredEventRow,
+  onError: (error: unknown) => unknown = (error) => error,
+): RecordedEvent {
+  try {
+    const { type, data } = catalogue.read(row.type, JSON.parse(row.data) as object);
+    const { partition, position } = row;
+    return { partition, position, type, data, recordedAt: row.recorded_at.toISOString() };
+  } catch (error) {
+    throw onError(error);
+  }
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

@@ -1,0 +1,48 @@
+import pg from 'pg';
+
+const int8 = 20;
+
+/** Positions fit a double for the next 9,000,000,000,000,000 events; amounts do not, so only the log reads them so. */
+const logTypes: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+/**
+ * What every connection needs. No statement without a time limit: a silent socket would otherwise hold its caller
+ * for ever. The statements are lookups by key in tables whose statistics lag behind their growth, so the planner is
+ * told never to prefer reading a whole table, and to plan each named statement once.
+ */
+const common = (url: string): pg.PoolConfig => ({
+  connectionString: url,
+  connectionTimeoutMillis: 3_000,
+  query_timeout: 30_000,
+  keepAlive: true,
+  idleTimeoutMillis: 60_000,
+  options:
+    '-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=15000',
+});
+
+/** The pools of a process: each has one job, so none can starve another. As classes, for Nest to inject them. */
+
+/** The log writer's: one connection, for one batch at a time. */
+export class WriterPool extends pg.Pool {}
+/** The projector's: one connection, whose statements follow each other without waiting for answers. */
+export class ProjectorPool extends pg.Pool {}
+/** Inbox, checkpoints, health. */
+export class LogPool extends pg.Pool {}
+/** Query handlers', on read tables. Amounts come as strings. */
+export class QueriesPool extends pg.Pool {}
+
+export function createPools(url: string, queryPoolSize: number, onError: (error: Error) => void) {
+  const log = { ...common(url), types: logTypes };
+  const pools = {
+    writer: new WriterPool({ ...log, max: 1, application_name: 'rialto writer' }),
+    projector: new ProjectorPool({ ...log, max: 1, pipeline: true, application_name: 'rialto projector' }),
+    log: new LogPool({ ...log, max: 4, application_name: 'rialto log' }),
+    queries: new QueriesPool({ ...common(url), max: queryPoolSize, application_name: 'rialto queries' }),
+  };
+  // An idle connection that breaks is replaced when it is next needed; without a listener it would end the process.
+  for (const pool of Object.values(pools)) pool.on('error', onError);
+  return pools;
+}

@@ -1,0 +1,17 @@
+/** A failure that is nobody's fault and passes: the caller should come again. Answered with 503 and `Retry-After`. */
+export class UnavailableError extends Error {
+  constructor(
+    readonly code: 'overloaded' | 'database-unavailable' | 'shutting-down' | 'projection-behind' | 'starting',
+    readonly detail: string,
+    cause?: unknown,
+  ) {
+    super(detail, { cause });
+  }
+}
+
+/** The queue in front of the writer is full. */
+export class OverloadedError extends UnavailableError {
+  constructor() {
+    super('overloaded', 'more writes are waiting than this node takes on; come again');
+  }
+}

@@ -1,0 +1,35 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import { z } from 'zod';
+
+/** The OpenAPI 3.1 document of the routes this process serves, from the schemas they validate with. */
+export function createOpenApi(app: NestFastifyApplication): OpenAPIObject {
+  const info = new DocumentBuilder()
+    .setTitle('Rialto')
+    .setDescription('Catalogue, stock, orders and money that are never wrong.')
+    .setVersion('1')
+    .setOpenAPIVersion('3.1.0')
+    .build();
+  return SwaggerModule.createDocument(app, info, {
+    standardSchemaConverter: (schema, { schemaType }) => {
+      if (!(schema instanceof z.ZodType)) return undefined;
+      const { $schema: _dialect, ...json } = z.toJSONSchema(schema, {
+        io: schemaType,
+        unrepresentable: 'any',
+        override: ({ zodSchema, jsonSchema }) => describeTransformed(zodSchema as unknown as z.ZodType, jsonSchema),
+      });
+      return { schema: json as never };
+    },
+  });
+}
+
+/** A schema that transforms says in its metadata what goes in; JSON Schema has no words for the transformation. */
+function describeTransformed(schema: z.ZodType, json: Record<string, unknown>): void {
+  const { type, oneOf } = (schema.meta() ?? {}) as Record<string, unknown>;
+  if (oneOf) for (const key of ['anyOf', 'type', 'pattern']) delete json[key];
+  if (type === 'integer' || type === 'boolean') for (const key of ['pattern', 'enum']) delete json[key];
+}
+
+export function serveOpenApi(app: NestFastifyApplication): void {
+  SwaggerModule.setup('docs', app, () => createOpenApi(app), { jsonDocumentUrl: 'openapi.json' });
+}

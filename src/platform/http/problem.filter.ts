@@ -1,0 +1,80 @@
+import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { UnavailableError } from '../errors.js';
+import { Rejection } from '../log/decision.js';
+import type { Logger } from '../observability/logger.js';
+import { ProblemCatalogue, RequestError, type Problem, type platformProblems } from './problem.js';
+import type { RouteTable } from './route-table.js';
+
+const retryAfterSeconds = '1';
+
+/** Every failure that leaves the process, as a problem document. Never a stack trace. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  constructor(
+    private readonly problems: ProblemCatalogue,
+    private readonly routes: RouteTable,
+    private readonly logger: Logger,
+  ) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
+  }
+
+  answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const problem = this.problemOf(error, request, reply);
+    if (problem.status >= 500 && !(error instanceof UnavailableError)) {
+      this.logger.error({ err: error, requestId: request.id }, 'request failed');
+    }
+    void reply.send(problemBody(reply, problem));
+  }
+
+  private problemOf(error: unknown, request: FastifyRequest, reply: FastifyReply): Problem {
+    if (error instanceof Rejection || error instanceof UnavailableError) {
+      return this.problems.describe(error.code, error.detail);
+    }
+    if (error instanceof RequestError) return this.problems.describe(error.code, error.detail, error.errors);
+    const status = statusOf(error);
+    if (status === 404) return this.noRoute(request, reply);
+    const known = status === undefined ? undefined : byStatus[status];
+    if (known) return this.problems.describe(known, detailOf(error, known));
+    if (status !== undefined && status < 500) return this.problems.describe('bad-request', detailOf(error, 'bad-request'));
+    return this.problems.describe('internal-error', `it is logged under request ${request.id}`);
+  }
+
+  private noRoute(request: FastifyRequest, reply: FastifyReply): Problem {
+    const path = request.url.split('?', 1)[0]!;
+    const methods = this.routes.methodsOf(path);
+    if (methods.length === 0) return this.problems.describe('not-found', `there is no ${request.method} ${path}`);
+    void reply.header('allow', methods.join(', '));
+    return this.problems.describe('method-not-allowed', `${path} takes ${methods.join(', ')}`);
+  }
+}
+
+/** Sets status and headers, and returns the body. */
+export function problemBody(reply: FastifyReply, problem: Problem): string {
+  if (problem.status === 503) void reply.header('retry-after', retryAfterSeconds);
+  void reply.code(problem.status).header('content-type', 'application/problem+json; charset=utf-8');
+  return JSON.stringify(problem);
+}
+
+type PlatformCode = keyof typeof platformProblems;
+
+const byStatus: Readonly<Record<number, PlatformCode>> = {
+  413: 'body-too-large',
+  414: 'uri-too-long',
+  415: 'unsupported-media-type',
+};
+
+/** Fastify's errors carry `statusCode`, Nest's `getStatus()`. */
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof HttpException) return error.getStatus();
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function detailOf(error: unknown, code: PlatformCode): string {
+  if (code === 'unsupported-media-type') return 'send application/json, uncompressed';
+  return error instanceof Error ? error.message : 'the request is malformed';
+}

@@ -1,0 +1,86 @@
+import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs/common';
+import { QueryBus, type Query } from '@nestjs/cqrs';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { digest } from '../commands/command-ids.js';
+import type { Projection } from '../consumers/projection.js';
+import { Visibility } from '../consumers/visibility.js';
+import { parseToken } from './consistency-token.js';
+import type { Page } from './paging.js';
+import { RequestError } from './problem.js';
+
+const jsonType = 'application/json; charset=utf-8';
+
+/** A single resource as a query answers with it. */
+export interface Resource<Body extends object = object> {
+  readonly body: Body;
+  /** Changes whenever the body does: the stream's version. Absent: the body itself is hashed. */
+  readonly version?: number;
+}
+
+/** What a read needs of its request besides the validated parameters, and where its answer goes. */
+export interface ReadRequest {
+  readonly consistencyToken: string | undefined;
+  readonly ifNoneMatch: string | undefined;
+  readonly reply: FastifyReply;
+}
+
+/** The request of a read. */
+export const Reading = createParamDecorator((_data: unknown, context: ExecutionContext): ReadRequest => {
+  const http = context.switchToHttp();
+  const { headers } = http.getRequest<FastifyRequest>();
+  return {
+    consistencyToken: one(headers['consistency-token'], 'Consistency-Token'),
+    ifNoneMatch: headers['if-none-match'],
+    reply: http.getResponse<FastifyReply>(),
+  };
+});
+
+function one(header: string | string[] | undefined, name: string): string | undefined {
+  if (Array.isArray(header)) throw new RequestError('bad-consistency-token', `${name} is there more than once`);
+  return header;
+}
+
+/**
+ * From an HTTP request to a query and back to its answer, the same way for every read: wait until the views it reads
+ * have passed the consistency token, run, answer; with an ETag for single resources.
+ */
+@Injectable()
+export class QueryGateway {
+  constructor(
+    private readonly bus: QueryBus,
+    private readonly visibility: Visibility,
+    private readonly options: { readonly partitions: number; readonly consistencyWaitMs: number },
+  ) {}
+
+  async resource(views: readonly Projection[], query: Query<Resource>, request: ReadRequest): Promise<string | undefined> {
+    await this.wait(views, request);
+    const { body, version } = await this.bus.execute<Query<Resource>, Resource>(query);
+    const text = JSON.stringify(body);
+    const etag = version === undefined ? `"${digest(text).slice(0, 22)}"` : `"${version}"`;
+    const { reply } = request;
+    void reply.header('etag', etag);
+    if (matches(request.ifNoneMatch, etag)) return void reply.code(304);
+    void reply.header('content-type', jsonType);
+    return text;
+  }
+
+  async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
+    await this.wait(views, request);
+    const page = await this.bus.execute<Query<Page<object>>, Page<object>>(query);
+    void request.reply.header('content-type', jsonType);
+    return JSON.stringify(page);
+  }
+
+  private async wait(views: readonly Projection[], { consistencyToken }: ReadRequest): Promise<void> {
+    if (consistencyToken === undefined) return;
+    const positions = parseToken(consistencyToken, this.options.partitions);
+    const consumers = views.map((view) => view.name);
+    await this.visibility.waitFor(consumers, positions, this.options.consistencyWaitMs);
+  }
+}
+
+/** RFC 9110, 13.1.2: weak comparison; `*` matches whatever is there. */
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  return ifNoneMatch.split(',').some((part) => part.trim() === '*' || part.trim().replace(/^W\//, '') === etag);
+}

@@ -1,0 +1,79 @@
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../../config.js';
+import { UnavailableError } from '../errors.js';
+import { Lifecycle } from '../lifecycle.js';
+import { HttpMetrics } from '../observability/metrics.js';
+import type { Logger } from '../observability/logger.js';
+import { registerBodyParsers } from './body-parser.js';
+import { RequestError } from './problem.js';
+import { ProblemFilter } from './problem.filter.js';
+import { RouteTable } from './route-table.js';
+import { validationPipe } from './validate.js';
+
+/** What an API that only ever answers JSON should say (OWASP REST security cheat sheet). */
+const securityHeaders = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
+
+const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
+
+export function createAdapter(config: Config, onFrameworkError: ProblemFilter['answer']): FastifyAdapter {
+  const prefix = Date.now().toString(36);
+  let requests = 0;
+  return new FastifyAdapter({
+    bodyLimit: config.bodyLimitBytes,
+    // What is on the wire when the process stops is still answered; new connections are not taken.
+    return503OnClosing: false,
+    genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
+      const given = headers['request-id'];
+      return typeof given === 'string' && requestIdPattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
+    },
+    routerOptions: { maxParamLength: 1_024 },
+    // An address the router can not even read (a malformed escape, an over-long part) never gets to Nest.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      onFrameworkError(error, request, reply),
+  } as object);
+}
+
+/** Hooks, parsers, pipe and filter: what every route has in common. Before `app.init()`. */
+export function configureHttp(app: NestFastifyApplication, config: Config, logger: Logger): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  const lifecycle = app.get(Lifecycle);
+  const { seconds } = app.get(HttpMetrics);
+  const filter = app.get(ProblemFilter);
+
+  app.get(RouteTable).watch(fastify as never);
+  fastify.addHook('onRoute', (route) => {
+    if (route.url.endsWith('/bulk')) route.bodyLimit = config.bulkBodyLimitBytes;
+  });
+  registerBodyParsers(fastify as never);
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.headers(request.url.startsWith('/docs') ? {} : securityHeaders).header('request-id', request.id);
+    if (lifecycle.phase === 'stopping') void reply.header('connection', 'close');
+    if (lifecycle.phase === 'starting' && request.url.startsWith('/v1/')) {
+      return done(new UnavailableError('starting', 'the database is not ready yet') as never);
+    }
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      return done(new RequestError('unsupported-media-type', 'send the body uncompressed') as never);
+    }
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    const status = String(reply.statusCode);
+    seconds.labels(request.method, route, status).observe(reply.elapsedTime / 1_000);
+    logger.info(
+      { requestId: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 100) / 100 },
+      'request',
+    );
+    done();
+  });
+  app.useGlobalPipes(validationPipe);
+  app.useGlobalFilters(filter);
+}

@@ -1,0 +1,53 @@
+import type { Event, Stream } from './stream.js';
+
+/** The states a decision looks at. Asking for a stream that the command did not name is a bug and throws. */
+export interface States {
+  of<State>(stream: Stream<State>): State;
+  /** Whether a stream is loaded: for naming the streams that follow from it. */
+  has(stream: Stream): boolean;
+  /** A copy to decide several steps on, one after the other, without any of them being final. */
+  fork(): ForkedStates;
+}
+
+export interface ForkedStates extends States {
+  apply(events: readonly Event[]): void;
+}
+
+export interface DecisionContext {
+  /** The time at which what is decided now will be recorded: RFC 3339, UTC, milliseconds. */
+  readonly now: string;
+  readonly commandId: string;
+}
+
+/** A command to run at a later time, stored in the same commit as the events. */
+export interface ScheduledCommand {
+  /** Unique in the partition; derived from what it is about, so that it is scheduled once. */
+  readonly key: string;
+  readonly type: string;
+  readonly payload: object;
+  /** RFC 3339. */
+  readonly dueAt: string;
+}
+
+export interface Decision<Answer = unknown> {
+  readonly events: readonly Event[];
+  readonly answer: Answer;
+  /** Whether the command made a new resource (201) or changed or found one (200). */
+  readonly created?: boolean;
+  readonly schedule?: readonly ScheduledCommand[];
+}
+
+export type Decide<Answer> = (states: States, context: DecisionContext) => Decision<Answer>;
+
+/**
+ * The domain's "no". `code` is stable and listed in docs/errors.md; the HTTP status follows from it. Thrown by
+ * decisions; anything else that a decision throws is a bug.
+ */
+export class Rejection extends Error {
+  constructor(
+    readonly code: string,
+    readonly detail: string,
+  ) {
+    super(`${code}: ${detail}`);
+  }
+}

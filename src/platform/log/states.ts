@@ -1,0 +1,161 @@
+import { LRUCache } from 'lru-cache';
+import type { EventCatalogue } from './catalogue.js';
+import type { ForkedStates } from './decision.js';
+import type { Event, Stream } from './stream.js';
+
+/** The state of a stream, and of which version it is. */
+export interface VersionedState {
+  readonly stream: Stream;
+  readonly state: unknown;
+  readonly version: number;
+  /** The version of its last snapshot, 0 when it has none. */
+  readonly snapshotVersion: number;
+}
+
+/** A decision asked for a stream that is not loaded; the writer loads it and decides again. */
+export class MissingStateError extends Error {
+  constructor(readonly stream: Stream) {
+    super(`the state of ${stream.name} is not loaded: the command must name it in streams()`);
+  }
+}
+
+/**
+ * The states that a process holds of recently used streams, bounded by memory. There is no invalidation: all of
+ * them are exactly as of the partition's head that the writer knows, and whoever moves that head folds what was
+ * missed into them first.
+ */
+export class StateCache {
+  private readonly cache: LRUCache<string, VersionedState>;
+
+  constructor(maxBytes: number) {
+    this.cache = new LRUCache({ maxSize: maxBytes, sizeCalculation: bytesOf });
+  }
+
+  get(partition: number, name: string): VersionedState | undefined {
+    return this.cache.get(`${partition}/${name}`);
+  }
+
+  put(partition: number, entry: VersionedState): void {
+    const { type } = entry.stream;
+    const key = `${partition}/${entry.stream.name}`;
+    if (type.isWorthKeeping?.(entry.state) ?? true) this.cache.set(key, entry);
+    else this.cache.delete(key);
+  }
+
+  forget(partition: number): void {
+    const prefix = `${partition}/`;
+    for (const key of [...this.cache.keys()]) if (key.startsWith(prefix)) this.cache.delete(key);
+  }
+
+  get bytes(): number {
+    return this.cache.calculatedSize;
+  }
+}
+
+/**
+ * The states as one batch sees them: what its earlier commands changed, over what was there before. Layers stack:
+ * cache ← batch ← command ← a decision's own fork. A layer is merged down only when what it stands for has
+ * happened: a command's when it decided, the batch's when its partition committed.
+ */
+export class LayeredStates implements ForkedStates {
+  private readonly changed = new Map<string, VersionedState>();
+
+  constructor(
+    private readonly below: { lookUp(name: string): VersionedState | undefined },
+    private readonly catalogue: EventCatalogue,
+    private readonly recordedAt: string,
+  ) {}
+
+  lookUp(name: string): VersionedState | undefined {
+    return this.changed.get(name) ?? this.below.lookUp(name);
+  }
+
+  find(stream: Stream): VersionedState | undefined {
+    const found = this.lookUp(stream.name);
+    if (found || !stream.isNew) return found;
+    return newState(stream);
+  }
+
+  /** A stream whose id was made just now starts here, without a look at the log. */
+  begin(stream: Stream): void {
+    if (!this.lookUp(stream.name)) this.changed.set(stream.name, newState(stream));
+  }
+
+  of<State>(stream: Stream<State>): State {
+    const found = this.find(stream);
+    if (!found) throw new MissingStateError(stream);
+    return found.state as State;
+  }
+
+  has(stream: Stream): boolean {
+    return this.find(stream) !== undefined;
+  }
+
+  fork(): LayeredStates {
+    return new LayeredStates(this, this.catalogue, this.recordedAt);
+  }
+
+  apply(events: readonly Event[]): void {
+    for (const event of events) this.applyOne(event);
+  }
+
+  /** Folds one event and returns the streams it belongs to with their new versions, the primary one first. */
+  applyOne(event: Event): VersionedState[] {
+    const touched: VersionedState[] = [];
+    for (const stream of this.catalogue.streamsOf(event)) {
+      const before = this.find(stream);
+      if (!before) throw new MissingStateError(stream);
+      touched.push(evolved(before, event, this.recordedAt));
+    }
+    for (const entry of touched) this.changed.set(entry.stream.name, entry);
+    return touched;
+  }
+
+  /** Notes that the state a stream has now is written as its snapshot, and returns it. */
+  noteSnapshot(name: string): VersionedState {
+    const entry = this.lookUp(name)!;
+    const noted = { ...entry, snapshotVersion: entry.version };
+    this.changed.set(name, noted);
+    return noted;
+  }
+
+  mergeInto(target: LayeredStates): void {
+    for (const [name, entry] of this.changed) target.changed.set(name, entry);
+  }
+
+  changes(): IterableIterator<VersionedState> {
+    return this.changed.values();
+  }
+}
+
+/** The state itself, the name twice (key and stream), and what the cache keeps for an entry. */
+function bytesOf({ stream, state }: VersionedState): number {
+  return stream.type.stateBytes(state) + 2 * stream.name.length + 200;
+}
+
+export function newState(stream: Stream): VersionedState {
+  const id = stream.name.slice(stream.type.name.length + 1);
+  return { stream, state: stream.type.initial(id), version: 0, snapshotVersion: 0 };
+}
+
+export function evolved(entry: VersionedState, event: Event, recordedAt: string): VersionedState {
+  return {
+    stream: entry.stream,
+    state: entry.stream.type.evolve(entry.state, event, recordedAt),
+    version: entry.version + 1,
+    snapshotVersion: entry.snapshotVersion,
+  };
+}
+
+/** JSON has no 64-bit integers, so a state's bigints are written as `{"$bigint":"…"}` in its snapshot. */
+export function stateToJson(state: unknown): string {
+  return JSON.stringify(state, (_key, value: unknown) =>
+    typeof value === 'bigint' ? { $bigint: value.toString() } : value,
+  );
+}
+
+export function stateFromJson(json: string): unknown {
+  return JSON.parse(json, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && '$bigint' in value ? BigInt(value.$bigint as string) : value,
+  );
+}

@@ -1,0 +1,73 @@
+import { Controller, Get, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
+import type { FastifyReply } from 'fastify';
+import { Registry } from 'prom-client';
+import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/checkpoints.js';
+import { isMigrated } from '../database/migrate.js';
+import { LogPool } from '../database/pools.js';
+import { Lifecycle } from '../lifecycle.js';
+
+/**
+ * Live: the event loop turns. Startup: the process has come up once. Ready: it can do its work: it is neither
+ * starting nor stopping, and the database is reachable and migrated. A projection that can not get past an event is
+ * reported as degraded, and does not make the process unready: everything else goes on.
+ */
+@ApiExcludeController()
+@Controller()
+export class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly indicators: HealthIndicatorService,
+    private readonly lifecycle: Lifecycle,
+    private readonly pool: LogPool,
+    private readonly registry: Registry,
+  ) {}
+
+  @Get('health/live')
+  live() {
+    return this.health.check([]);
+  }
+
+  @Get('health/startup')
+  startup() {
+    return this.health.check([() => this.checkPhase()]);
+  }
+
+  @Get('health/ready')
+  ready() {
+    return this.health.check([() => this.checkPhase(), () => this.checkDatabase(), () => this.checkProjections()]);
+  }
+
+  @Get('metrics')
+  async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
+    void reply.header('content-type', this.registry.contentType);
+    return this.registry.metrics();
+  }
+
+  private checkPhase(): HealthIndicatorResult {
+    const indicator = this.indicators.check('process');
+    const { phase } = this.lifecycle;
+    return phase === 'ready' ? indicator.up({ phase }) : indicator.down({ phase });
+  }
+
+  private async checkDatabase(): Promise<HealthIndicatorResult> {
+    const indicator = this.indicators.check('database');
+    try {
+      return (await isMigrated(this.pool)) ? indicator.up() : indicator.down({ reason: 'not migrated' });
+    } catch (error) {
+      return indicator.down({ reason: (error as Error).message });
+    }
+  }
+
+  private async checkProjections(): Promise<HealthIndicatorResult> {
+    const indicator = this.indicators.check('projections');
+    try {
+      const { rows } = await this.pool.query<DegradedCheckpoint>(degradedCheckpointsSql);
+      return indicator.up(rows.length > 0 ? { degraded: rows } : undefined);
+    } catch (error) {
+      // The database check says what is wrong; this one can not tell.
+      return indicator.up({ unknown: (error as Error).message });
+    }
+  }
+}

@@ -1,0 +1,207 @@
+import type pg from 'pg';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { lagSql } from '../consumers/checkpoints.js';
+
+const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+const inboxSql = `
+SELECT status, count(*)::float8 AS count FROM commands WHERE status IN ('accepted', 'scheduled', 'failed') GROUP BY status`;
+const inboxAgeSql = `
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 AS age FROM commands
+WHERE status IN ('accepted', 'scheduled') AND due_at <= clock_timestamp()`;
+
+/** A scrape answers also while the database does not: with what the process itself knows. */
+async function rowsOrNone<Row extends pg.QueryResultRow>(pool: pg.Pool, sql: string): Promise<Row[]> {
+  try {
+    return (await pool.query<Row>(sql)).rows;
+  } catch {
+    return [];
+  }
+}
+
+/** The process itself (event loop, memory, CPU) and its connections. */
+export function watchPools(registry: Registry, pools: Readonly<Record<string, pg.Pool>>): void {
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'rialto_pool_connections',
+    help: 'Database connections by pool and state (busy, idle), and callers waiting for one (waiting).',
+    labelNames: ['pool', 'state'],
+    registers: [registry],
+    collect() {
+      for (const [pool, { totalCount, idleCount, waitingCount }] of Object.entries(pools)) {
+        this.set({ pool, state: 'busy' }, totalCount - idleCount);
+        this.set({ pool, state: 'idle' }, idleCount);
+        this.set({ pool, state: 'waiting' }, waitingCount);
+      }
+    },
+  });
+}
+
+/** What the log writer tells of itself. */
+export class WriterMetrics {
+  readonly batchCommands: Histogram;
+  readonly commitSeconds: Histogram;
+  readonly appendedEvents: Counter;
+  readonly conflicts: Counter;
+  readonly overloaded: Counter;
+  readonly failures: Counter<'kind'>;
+  readonly resolvedLost: Counter<'outcome'>;
+
+  constructor(private readonly registry: Registry) {
+    const registers = [registry];
+    this.batchCommands = new Histogram({
+      name: 'rialto_writer_batch_commands',
+      help: 'Commands per batch of the log writer.',
+      buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+      registers,
+    });
+    this.commitSeconds = new Histogram({
+      name: 'rialto_writer_round_seconds',
+      help: 'Time of one round of the log writer: refresh, decide, append, commit.',
+      buckets: secondsBuckets,
+      registers,
+    });
+    this.appendedEvents = new Counter({
+      name: 'rialto_writer_appended_events_total',
+      help: 'Events appended to the log.',
+      registers,
+    });
+    this.conflicts = new Counter({
+      name: 'rialto_writer_conflicts_total',
+      help: 'Partitions that another writer had written to first; their commands were decided again.',
+      registers,
+    });
+    this.overloaded = new Counter({
+      name: 'rialto_writer_overloaded_total',
+      help: 'Commands turned away because the queue was full.',
+      registers,
+    });
+    this.failures = new Counter({
+      name: 'rialto_writer_failures_total',
+      help: 'Failed rounds by kind (unreachable, transient, duplicate, rejected) and faulty decisions.',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.resolvedLost = new Counter({
+      name: 'rialto_writer_lost_answers_total',
+      help: 'Partitions of commits whose answer was lost, by what was found out.',
+      labelNames: ['outcome'],
+      registers,
+    });
+  }
+
+  watch(queueLength: () => number, stateBytes: () => number): void {
+    const { registry } = this;
+    new Gauge({
+      name: 'rialto_writer_queue_commands',
+      help: 'Commands waiting for the log writer.',
+      registers: [registry],
+      collect() {
+        this.set(queueLength());
+      },
+    });
+    new Gauge({
+      name: 'rialto_state_cache_bytes',
+      help: 'Estimated memory of the states held.',
+      registers: [registry],
+      collect() {
+        this.set(stateBytes());
+      },
+    });
+  }
+}
+
+/** What the consumers tell of themselves. */
+export class ConsumerMetrics {
+  readonly runEvents: Histogram;
+  readonly runSeconds: Histogram;
+  readonly poison: Counter<'consumer'>;
+
+  constructor(registry: Registry, pool: pg.Pool) {
+    const registers = [registry];
+    new Gauge({
+      name: 'rialto_projection_lag_events',
+      help: 'Events that a projection has not yet applied.',
+      labelNames: ['consumer'],
+      registers,
+      async collect() {
+        const rows = await rowsOrNone<{ consumer: string; lag: number }>(pool, lagSql);
+        for (const { consumer, lag } of rows) this.set({ consumer }, lag);
+      },
+    });
+    this.runEvents = new Histogram({
+      name: 'rialto_projector_run_events',
+      help: 'Events that one run of the projector applied.',
+      buckets: [1, 5, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000],
+      registers,
+    });
+    this.runSeconds = new Histogram({
+      name: 'rialto_projector_run_seconds',
+      help: 'Time of one run of the projector: read, apply, commit.',
+      buckets: secondsBuckets,
+      registers,
+    });
+    this.poison = new Counter({
+      name: 'rialto_projector_poison_total',
+      help: 'Times a projection could not get past an event.',
+      labelNames: ['consumer'],
+      registers,
+    });
+  }
+}
+
+/** What the inbox tells of itself. */
+export class InboxMetrics {
+  readonly executed: Counter;
+  readonly failed: Counter<'fate'>;
+
+  constructor(registry: Registry, pool: pg.Pool) {
+    const registers = [registry];
+    new Gauge({
+      name: 'rialto_inbox_commands',
+      help: 'Commands of the inbox by status: accepted (and waiting), scheduled, failed.',
+      labelNames: ['status'],
+      registers,
+      async collect() {
+        this.reset();
+        const rows = await rowsOrNone<{ status: string; count: number }>(pool, inboxSql);
+        for (const { status, count } of rows) this.set({ status }, count);
+      },
+    });
+    new Gauge({
+      name: 'rialto_inbox_oldest_due_seconds',
+      help: 'For how long the oldest due command has been waiting.',
+      registers,
+      async collect() {
+        const [row] = await rowsOrNone<{ age: number }>(pool, inboxAgeSql);
+        if (row) this.set(row.age);
+      },
+    });
+    this.executed = new Counter({
+      name: 'rialto_inbox_executed_total',
+      help: 'Accepted and scheduled commands that were run.',
+      registers,
+    });
+    this.failed = new Counter({
+      name: 'rialto_inbox_failed_total',
+      help: 'Failed attempts, by what became of the command: retried or parked.',
+      labelNames: ['fate'],
+      registers,
+    });
+  }
+}
+
+/** Rate, errors and duration by route. */
+export class HttpMetrics {
+  readonly seconds: Histogram<'method' | 'route' | 'status'>;
+
+  constructor(registry: Registry) {
+    this.seconds = new Histogram({
+      name: 'rialto_http_request_seconds',
+      help: 'Time from the request to the end of the answer.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: secondsBuckets,
+      registers: [registry],
+    });
+  }
+}

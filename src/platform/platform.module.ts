@@ -1,0 +1,138 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { CommandBus, CqrsModule, QueryBus } from '@nestjs/cqrs';
+import { TerminusModule } from '@nestjs/terminus';
+import { Registry } from 'prom-client';
+import type { Config } from '../config.js';
+import { CommandGateway } from './commands/command-gateway.js';
+import { CommandRegistry } from './commands/command-registry.js';
+import { CommandsController } from './commands/commands.controller.js';
+import { InboxWorker } from './commands/inbox-worker.js';
+import { Inbox } from './commands/inbox.js';
+import { ProjectionCatalogue } from './consumers/projection-catalogue.js';
+import { Projector } from './consumers/projector.js';
+import { Visibility } from './consumers/visibility.js';
+import { createPools, LogPool, ProjectorPool, QueriesPool, WriterPool } from './database/pools.js';
+import { QueryPool } from './database/query-pool.js';
+import { ProblemCatalogue } from './http/problem.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { QueryGateway } from './http/query-gateway.js';
+import { RouteTable } from './http/route-table.js';
+import { Lifecycle } from './lifecycle.js';
+import { EventCatalogue } from './log/catalogue.js';
+import { DatabaseClock } from './log/database-clock.js';
+import { TailBuffer } from './log/tail-buffer.js';
+import { LogWriter } from './log/writer.js';
+import { HealthController } from './observability/health.controller.js';
+import { ConsumerMetrics, HttpMetrics, InboxMetrics, watchPools, WriterMetrics } from './observability/metrics.js';
+import type { Logger } from './observability/logger.js';
+import { WakeUps } from './queue/wake-ups.js';
+
+const tailEvents = 20_000;
+
+/** The machinery every module builds on: it knows events, and never an account. */
+@Module({})
+export class PlatformModule {
+  static forRoot(config: Config, databaseUrl: string, logger: Logger): DynamicModule {
+    const pools = createPools(databaseUrl, config.databasePoolSize, (error) =>
+      logger.warn({ err: error }, 'an idle database connection broke'),
+    );
+    const registry = new Registry();
+    watchPools(registry, pools);
+    const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });
+    const lagPool = pools.log;
+    return {
+      module: PlatformModule,
+      global: true,
+      imports: [CqrsModule.forRoot(), DiscoveryModule, TerminusModule.forRoot({ logger: false })],
+      controllers: [CommandsController, HealthController],
+      providers: [
+        ...Object.values(pools).map(value),
+        { provide: Registry, useValue: registry },
+        value(new EventCatalogue()),
+        value(new ProjectionCatalogue()),
+        value(new ProblemCatalogue()),
+        value(new TailBuffer(tailEvents)),
+        value(new DatabaseClock()),
+        value(new WakeUps()),
+        value(new RouteTable()),
+        value(new Lifecycle()),
+        value(new HttpMetrics(registry)),
+        CommandRegistry,
+        CommandGateway,
+        {
+          provide: LogWriter,
+          inject: [WriterPool, EventCatalogue, TailBuffer, DatabaseClock, WakeUps],
+          useFactory: (
+            pool: WriterPool,
+            catalogue: EventCatalogue,
+            tail: TailBuffer,
+            clock: DatabaseClock,
+            wakeUps: WakeUps,
+          ) =>
+            new LogWriter(pool, catalogue, tail, clock, new WriterMetrics(registry), {
+              partitions: config.partitions,
+              queueLimit: config.writerQueueLimit,
+              stateCacheBytes: config.stateCacheBytes,
+              onCommitted: () => wakeUps.wake('projections'),
+            }),
+        },
+        {
+          provide: Visibility,
+          useFactory: () =>
+            new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
+        },
+        {
+          provide: Projector,
+          inject: [ProjectorPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
+          useFactory: (
+            pool: ProjectorPool,
+            catalogue: EventCatalogue,
+            tail: TailBuffer,
+            visibility: Visibility,
+            projections: ProjectionCatalogue,
+          ) =>
+            new Projector(
+              pool,
+              catalogue,
+              tail,
+              visibility,
+              new ConsumerMetrics(registry, lagPool),
+              projections,
+              (poison, error) => logger.error({ err: error, ...poison }, 'a projection can not get past an event'),
+            ),
+        },
+        { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool) },
+        {
+          provide: InboxWorker,
+          inject: [Inbox, CommandRegistry, CommandBus],
+          useFactory: (inbox: Inbox, commands: CommandRegistry, bus: CommandBus) =>
+            new InboxWorker(inbox, commands, bus, new InboxMetrics(registry, lagPool), logger),
+        },
+        { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
+        {
+          provide: QueryGateway,
+          inject: [QueryBus, Visibility],
+          useFactory: (bus: QueryBus, visibility: Visibility) => new QueryGateway(bus, visibility, config),
+        },
+        {
+          provide: ProblemFilter,
+          inject: [ProblemCatalogue, RouteTable],
+          useFactory: (problems: ProblemCatalogue, routes: RouteTable) => new ProblemFilter(problems, routes, logger),
+        },
+      ],
+      exports: [
+        ...Object.values(pools).map((pool) => pool.constructor as new () => object),
+        Registry,
+        CqrsModule,
+        EventCatalogue,
+        ProjectionCatalogue,
+        ProblemCatalogue,
+        LogWriter,
+        CommandGateway,
+        QueryGateway,
+        QueryPool,
+      ],
+    };
+  }
+}
