@@ -194,4 +194,6 @@ async function run(job) {
 
 process.once('disconnect', () => process.exit(1));
 const [job] = await once(process, 'message');
-process.send(await run(job), () => process.exit(0));
+// What cannot be connected to is a failed request like any other.
+const result = await run(job).catch((error) => ({ failures: 1, firstFailure: error.message }));
+process.send(result, () => process.exit(0));

@@ -91,12 +91,16 @@ export async function startServer(name, args, env) {
     stdio: ['ignore', log, log],
   });
   closeSync(log);
-  const ended = once(child, 'exit');
+  let stopping = false;
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    if (!stopping) console.error(`${name} ended by itself (${signal ?? code}):\n${server.log().slice(-2_000)}`);
+  });
   const server = {
     name,
     pid: child.pid,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
+      stopping = true;
       child.kill('SIGTERM');
       const patience = setTimeout(() => child.kill('SIGKILL'), 15_000);
       await ended;
@@ -110,7 +114,7 @@ export async function startServer(name, args, env) {
     if (ready) return Object.assign(server, { host: ready[1], port: Number(ready[2]) });
     if (child.exitCode !== null) break;
   }
-  throw new Error(`${name} did not start: ${server.log().slice(-2_000) || 'it said nothing'}`);
+  throw new Error(`${name} did not start`);
 }
 
 /** Runs one load in a process of its own. A load that does not end by its time is an error, not a result. */

@@ -187,7 +187,7 @@ export class GetAccountHandler implements IQueryHandler<GetAccount> {
        JOIN ledger_accounts a ON a.ledger = w.ledger AND a.account_id = w.account_id`,
       [queries.map((query) => query.ledger), queries.map((query) => query.accountId)],
     );
-    const found = new Array<AccountRow | undefined>(queries.length);
+    const found = Array.from<AccountRow | undefined>({ length: queries.length });
     for (const row of rows) found[row.n - 1] = row;
     return found;
   }
