@@ -25,7 +25,7 @@ export class LedgerViews1700000000002 implements MigrationInterface {
         version         integer NOT NULL,
         opened_at       timestamptz(3) NOT NULL,
         closed_at       timestamptz(3),
-        metadata        json NOT NULL,
+        metadata        jsonb NOT NULL,
         PRIMARY KEY (ledger, account_id)
       ) WITH (fillfactor = 70);
       CREATE INDEX ON ledger_accounts (ledger, currency, account_id);
@@ -50,7 +50,7 @@ export class LedgerViews1700000000002 implements MigrationInterface {
         status          text COLLATE "C" NOT NULL,
         postings        json NOT NULL,
         reference       text,
-        metadata        json NOT NULL,
+        metadata        jsonb NOT NULL,
         recorded_at     timestamptz(3) NOT NULL,
         expires_at      timestamptz(3),
         reverses        text COLLATE "C",

@@ -4,6 +4,7 @@ import { CommandBus, CqrsModule, QueryBus } from '@nestjs/cqrs';
 import { TerminusModule } from '@nestjs/terminus';
 import { Registry } from 'prom-client';
 import type { Config } from '../config.js';
+import { Audit } from './audit/audit.js';
 import { CommandGateway } from './commands/command-gateway.js';
 import { CommandRegistry } from './commands/command-registry.js';
 import { CommandsController } from './commands/commands.controller.js';
@@ -52,6 +53,7 @@ export class PlatformModule {
         value(new EventCatalogue()),
         value(new ProjectionCatalogue()),
         value(new ProblemCatalogue()),
+        value(new Audit()),
         value(new TailBuffer(tailEvents)),
         value(new DatabaseClock()),
         value(new WakeUps()),
@@ -128,6 +130,7 @@ export class PlatformModule {
         EventCatalogue,
         ProjectionCatalogue,
         ProblemCatalogue,
+        Audit,
         LogWriter,
         CommandGateway,
         QueryGateway,

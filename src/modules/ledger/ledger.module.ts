@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Audit } from '../../platform/audit/audit.js';
 import { ProjectionCatalogue } from '../../platform/consumers/projection-catalogue.js';
 import { ProblemCatalogue } from '../../platform/http/problem.js';
 import { EventCatalogue } from '../../platform/log/catalogue.js';
@@ -12,6 +13,7 @@ import { ReverseTransactionHandler } from './commands/reverse-transaction.js';
 import { VoidTransactionHandler } from './commands/void-transaction.js';
 import { ledgerEvents } from './domain/events.js';
 import { ledgerProblems } from './domain/problems.js';
+import { ledgerInvariants } from './ledger.audit.js';
 import { LedgerController } from './ledger.controller.js';
 import { LedgerQueriesController } from './ledger.queries.controller.js';
 import { GetAccountHandler, ledgerAccounts, ListAccountsHandler } from './views/accounts.js';
@@ -45,9 +47,10 @@ const queries = [
   providers: [...commands, ...queries],
 })
 export class LedgerModule {
-  constructor(events: EventCatalogue, problems: ProblemCatalogue, projections: ProjectionCatalogue) {
+  constructor(events: EventCatalogue, problems: ProblemCatalogue, projections: ProjectionCatalogue, audit: Audit) {
     events.add(ledgerEvents);
     problems.add(ledgerProblems);
     projections.add(ledgerAccounts, ledgerEntries, ledgerTransactions, ledgerTrialBalances);
+    audit.add(...ledgerInvariants);
   }
 }

@@ -40,7 +40,7 @@ export class CommandGateway {
     if (request.prefersAsync) {
       return this.accept(command.type, partition, commandId, input, request, record!.fingerprint);
     }
-    const metadata = { commandId, ...request.metadata };
+    const { metadata } = request;
     const outcome = await this.bus.execute<Outcome>(new command(input, { commandId, metadata, record }));
     return this.answer(outcome, request);
   }

@@ -35,7 +35,7 @@ export class InboxWorker {
     try {
       const command = this.registry.find(type);
       if (!command) throw new Error(`no module of this node knows commands of type ${type}`);
-      const envelope = { commandId, metadata: { commandId, ...metadata }, record: { fingerprint } };
+      const envelope = { commandId, metadata, record: { fingerprint } };
       await this.bus.execute<Outcome>(new command(payload, envelope));
       this.metrics.executed.inc();
     } catch (error) {

@@ -7,7 +7,7 @@ import type { Outcome, Write } from '../log/writer.js';
 /** What comes with a command besides its input. */
 export interface Envelope {
   readonly commandId: string;
-  readonly metadata: EventMetadata;
+  readonly metadata: Omit<EventMetadata, 'commandId'>;
   /** See Write.record. */
   readonly record?: Write['record'];
 }

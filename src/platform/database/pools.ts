@@ -34,6 +34,11 @@ export class LogPool extends pg.Pool {}
 /** Query handlers', on read tables. Amounts come as strings. */
 export class QueriesPool extends pg.Pool {}
 
+/** For command-line tools: statements may take their time, and read whole tables. */
+export function createToolPool(url: string): pg.Pool {
+  return new pg.Pool({ connectionString: url, types: logTypes, max: 6, application_name: 'rialto tool' });
+}
+
 export function createPools(url: string, queryPoolSize: number, onError: (error: Error) => void) {
   const log = { ...common(url), types: logTypes };
   const pools = {

@@ -21,7 +21,7 @@ export interface Write<Answer = unknown> {
   readonly commandId: string;
   /** The command's stored name, e.g. `ledger.post-transaction`. */
   readonly commandType: string;
-  readonly metadata: EventMetadata;
+  readonly metadata: Omit<EventMetadata, 'commandId'>;
   /**
    * Present when the outcome is to be kept: a client's key or the inbox will ask for it again. The fingerprint
    * tells the same request from another one with the same key; null where there is only one (the inbox).
@@ -461,12 +461,13 @@ export class LogWriter {
     }
 
     const events = round.events.get(partition)!;
+    const metadata = { commandId: write.commandId, ...write.metadata };
     const firstPosition = touched.length > 0 ? head + events.length + 1 : null;
     const due = round.snapshotsDue.get(partition)!;
     for (const { event, entries } of touched) {
       const position = head + events.length + 1;
       events.push({ partition, position, type: event.type, data: event.data, recordedAt: now });
-      addEvent(round.rows, partition, position, event, entries, write.metadata);
+      addEvent(round.rows, partition, position, event, entries, metadata);
       for (const entry of entries) {
         if (entry.version - entry.snapshotVersion >= snapshotEveryVersions) due.add(entry.stream.name);
       }

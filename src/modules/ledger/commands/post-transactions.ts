@@ -55,8 +55,9 @@ export class PostTransactionsHandler implements ICommandHandler<PostTransactions
     const results: BulkItemResult[] = [];
     for (let from = 0; from < input.items.length; from += itemsPerStep) {
       const items = input.items.slice(from, from + itemsPerStep);
-      const step = new PostTransactions({ ...input, items }, { ...envelope, commandId: `${envelope.commandId}/${from}` });
-      const outcome = await this.post(step, from > 0);
+      const metadata = { ...envelope.metadata, causationId: envelope.commandId };
+      const step = { ...envelope, commandId: `${envelope.commandId}/${from}`, metadata };
+      const outcome = await this.post(new PostTransactions({ ...input, items }, step), from > 0);
       if (outcome.status === 'refused') throw new Error(`a step was refused: ${outcome.rejection.code}`);
       results.push(...(JSON.parse(outcome.answer) as { results: BulkItemResult[] }).results);
     }

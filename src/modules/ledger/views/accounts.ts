@@ -122,7 +122,7 @@ SELECT ledger, "accountId", currency, overdraft, "overdraftLimit", balance, "pen
   "openedAt", "closedAt", metadata
 FROM json_to_recordset($1::json) AS r(ledger text, "accountId" text, currency text, overdraft json,
   "overdraftLimit" bigint, balance bigint, "pendingIn" bigint, "pendingOut" bigint, versions integer,
-  "openedAt" timestamptz, "closedAt" timestamptz, metadata json)`,
+  "openedAt" timestamptz, "closedAt" timestamptz, metadata jsonb)`,
           values: [JSON.stringify(rows)],
         }),
       );

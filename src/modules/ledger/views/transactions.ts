@@ -79,7 +79,7 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): TransactionCh
 const plain = ({ source, destination, amount }: Posting): Posting => ({ source, destination, amount });
 
 const recordset = `json_to_recordset($1::json) AS r(ledger text, "transactionId" text, status text, postings json,
-  reference text, metadata json, "recordedAt" timestamptz, "expiresAt" timestamptz, reverses text,
+  reference text, metadata jsonb, "recordedAt" timestamptz, "expiresAt" timestamptz, reverses text,
   "reversedBy" text, "reversedAt" timestamptz, versions integer)`;
 
 export const ledgerTransactions: Projection = {
