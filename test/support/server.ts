@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+const main = join(process.cwd(), 'dist', 'main.js');
+const follower = join(process.cwd(), 'scripts', 'lib', 'follow-parent.mjs');
+
+/** A real process of Rialto. It keeps its address over restarts, and is killed when the test's process ends. */
+export class RialtoServer {
+  private child: ChildProcess | undefined;
+  private output = '';
+
+  constructor(
+    private readonly port: number,
+    private readonly env: Record<string, string>,
+  ) {}
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Everything all its processes have written, standard output and error. */
+  get log(): string {
+    return this.output;
+  }
+
+  get isRunning(): boolean {
+    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Begins to start; HTTP may not listen yet. */
+  launch(): void {
+    const child = spawn(process.execPath, ['--import', follower, '--enable-source-maps', main], {
+      env: { PATH: process.env.PATH, LOG_LEVEL: 'warn', ...this.env, PORT: String(this.port), RIALTO_PARENT_FD: '3' },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    }
+    // It closes when the process is killed, which may come as an error.
+    child.stdio[3]!.on('error', () => undefined);
+  }
+
+  /** Starts and resolves when the process says that it is ready. */
+  async start(): Promise<void> {
+    const from = this.output.length;
+    this.launch();
+    await this.saysReady(from);
+  }
+
+  /** Resolves when the process has said that it is ready; rejects when it ends instead. */
+  async saysReady(from = 0): Promise<void> {
+    const child = this.child!;
+    const ready = `ready on ${this.url}`;
+    await new Promise<void>((resolve, reject) => {
+      const look = () => {
+        if (this.output.includes(ready, from)) done(resolve);
+      };
+      const ended = () => done(() => reject(new Error(`Rialto ended before it was ready:\n${this.output.slice(from)}`)));
+      const done = (settle: () => void) => {
+        child.stdout!.off('data', look);
+        child.off('exit', ended);
+        settle();
+      };
+      child.stdout!.on('data', look);
+      child.on('exit', ended);
+      look();
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child!.kill(signal);
+  }
+
+  /** Ends the process as the kernel's out-of-memory killer would: nothing in it notices. */
+  async kill(): Promise<void> {
+    if (!this.isRunning) return;
+    this.signal('SIGKILL');
+    await this.exit();
+  }
+
+  /** Asks the process to stop, and returns its exit code. */
+  async stop(): Promise<number | null> {
+    if (!this.isRunning) return this.child?.exitCode ?? null;
+    this.signal('SIGTERM');
+    return this.exit();
+  }
+
+  private async exit(): Promise<number | null> {
+    const child = this.child!;
+    if (this.isRunning) await once(child, 'exit');
+    return child.exitCode;
+  }
+}
+
+/** A process of Rialto that is not yet started. */
+export async function rialto(databaseUrl: string, env: Record<string, string> = {}): Promise<RialtoServer> {
+  return new RialtoServer(await freePort(), { DATABASE_URL: databaseUrl, ...env });
+}
+
+/** A process of Rialto that is ready. */
+export async function startRialto(databaseUrl: string, env: Record<string, string> = {}): Promise<RialtoServer> {
+  const server = await rialto(databaseUrl, env);
+  await server.start();
+  return server;
+}
+
+export async function freePort(): Promise<number> {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address() as AddressInfo;
+  listener.close();
+  await once(listener, 'close');
+  return port;
+}

@@ -1,0 +1,120 @@
+import { once } from 'node:events';
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+
+/** Which message of which connection the proxy waits for, and what is lost when it comes. */
+export interface Cut {
+  /** Part of what the client says when it connects, e.g. its application_name. */
+  readonly connection: string;
+  /** Part of the message. */
+  readonly sent: string;
+  /**
+   * `answer`: the server gets the message and answers it, and the client never hears of it. `fate`: the server gets
+   * the message, and the client is cut off at once, before anything came of it. `message`: nobody gets it.
+   */
+  readonly lost: 'answer' | 'fate' | 'message';
+}
+
+/** What PostgreSQL ends every answer with: ReadyForQuery, and a byte for the state of the transaction. */
+const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
+
+/** Stands between a process and its PostgreSQL, and does what networks do. */
+export class TcpProxy {
+  /** How long each of the server's answers is held back. */
+  delayMs = 0;
+  private readonly server: Server;
+  private readonly pairs = new Map<Socket, Socket>();
+  private refusing = false;
+  private cut: (Cut & { done(): void }) | undefined;
+
+  private constructor(private readonly target: { host: string; port: number }) {
+    this.server = createServer((client) => this.pass(client));
+  }
+
+  static async to(databaseUrl: string): Promise<TcpProxy> {
+    const { hostname, port } = new URL(databaseUrl);
+    const proxy = new TcpProxy({ host: hostname, port: Number(port || 5432) });
+    proxy.server.listen(0, '127.0.0.1');
+    await once(proxy.server, 'listening');
+    return proxy;
+  }
+
+  /** The database's address through this proxy. */
+  urlOf(databaseUrl: string): string {
+    const url = new URL(databaseUrl);
+    url.port = String((this.server.address() as AddressInfo).port);
+    url.hostname = '127.0.0.1';
+    return url.href;
+  }
+
+  /** Breaks every connection and lets no new one in, until `allow`. */
+  refuse(): void {
+    this.refusing = true;
+    this.cutAll();
+  }
+
+  allow(): void {
+    this.refusing = false;
+  }
+
+  cutAll(): void {
+    for (const [client, server] of this.pairs) breakBoth(client, server);
+  }
+
+  /** Resolves when such a message has come by and its connection was cut. */
+  async cutOnce(cut: Cut): Promise<void> {
+    await new Promise<void>((done) => (this.cut = { ...cut, done }));
+  }
+
+  async close(): Promise<void> {
+    this.server.close();
+    this.cutAll();
+    await once(this.server, 'close');
+  }
+
+  private pass(client: Socket): void {
+    if (this.refusing) return void client.resetAndDestroy();
+    const server = connect(this.target);
+    this.pairs.set(client, server);
+    let greeting: string | undefined;
+    let cutting: Cut & { done(): void } | undefined;
+    client.on('data', (data) => {
+      greeting ??= data.toString('latin1');
+      const { cut } = this;
+      if (cut && greeting.includes(cut.connection) && data.includes(cut.sent)) {
+        this.cut = undefined;
+        cutting = cut;
+        if (cut.lost !== 'message') server.write(data);
+        if (cut.lost !== 'answer') this.finish(cut, client, server);
+        return;
+      }
+      server.write(data);
+    });
+    server.on('data', (data) => {
+      if (cutting?.lost === 'answer') {
+        if (data.subarray(-6, -1).equals(readyForQuery)) this.finish(cutting, client, server);
+      } else if (!cutting) {
+        if (this.delayMs === 0) client.write(data);
+        else setTimeout(() => client.write(data), this.delayMs);
+      }
+    });
+    for (const [one, other] of [[client, server], [server, client]] as const) {
+      one.on('error', () => undefined);
+      one.on('close', () => {
+        this.pairs.delete(client);
+        other.destroy();
+      });
+    }
+  }
+
+  private finish(cut: Cut & { done(): void }, client: Socket, server: Socket): void {
+    client.resetAndDestroy();
+    // What is still to be sent is sent: the server has the message, whoever asked for it is gone.
+    server.end();
+    cut.done();
+  }
+}
+
+function breakBoth(client: Socket, server: Socket): void {
+  client.resetAndDestroy();
+  server.resetAndDestroy();
+}
