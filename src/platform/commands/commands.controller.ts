@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { endpoints } from '../http/endpoint.js';
 import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
 import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
-import { timeAnswerSchema } from '../http/schemas.js';
+import { timeAnswerSchema, timeSchema } from '../http/schemas.js';
 import { LogWriter } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
 import { partitionOfCommandId } from './command-ids.js';
@@ -35,7 +35,7 @@ const commandAnswer = z.strictObject({
 type CommandAnswer = z.output<typeof commandAnswer>;
 
 const commandsPage = z.strictObject({ items: z.array(commandAnswer), nextCursor: z.string().nullable() });
-const cursor = new Cursor('commands', z.tuple([z.iso.datetime(), z.string()]));
+const cursor = new Cursor('commands', z.tuple([timeSchema, z.string()]));
 
 @ApiTags('Commands')
 @Controller('v1/commands')

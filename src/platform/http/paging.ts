@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isIllFormed } from './body-parser.js';
 import { RequestError } from './problem.js';
 
 /** `?limit=` of every list. */
@@ -46,7 +47,8 @@ export class Cursor<Key extends readonly (string | number)[]> {
     }
     if (!Array.isArray(parts) || parts[0] !== this.list || parts[1] !== filter) throw bad;
     const key = this.key.safeParse(parts.slice(2));
-    if (!key.success) throw bad;
+    // Postgres takes neither NUL nor half a surrogate pair, and nobody got those from us.
+    if (!key.success || key.data.some((part) => typeof part === 'string' && isIllFormed(part))) throw bad;
     return key.data;
   }
 

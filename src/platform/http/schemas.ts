@@ -59,9 +59,15 @@ export const currencySchema = z
 /** RFC 3339 with any offset; comes out as UTC with milliseconds. */
 export const timeSchema = z.iso
   .datetime({ offset: true, error: 'a time of RFC 3339, such as 2026-01-31T12:00:00.000Z' })
-  .refine((text) => !Number.isNaN(Date.parse(text)), 'a time of RFC 3339, such as 2026-01-31T12:00:00.000Z')
+  .refine(isStorable, 'a time of RFC 3339, such as 2026-01-31T12:00:00.000Z')
   .transform((text) => new Date(text).toISOString())
   .meta({ type: 'string', format: 'date-time' });
+
+/** Postgres has no year 0, and does not read the years after 9999 as JavaScript writes them. */
+function isStorable(text: string): boolean {
+  const year = new Date(text).getUTCFullYear();
+  return year >= 1 && year <= 9_999;
+}
 
 export const timeAnswerSchema = z.string().meta({ format: 'date-time' });
 

@@ -227,6 +227,14 @@ describe('setting money aside', () => {
       .answering(expect.objectContaining({ status: 'voided' }));
   });
 
+  it('says again until when, when it is asked for again', () => {
+    const deadline = { expiresInSeconds: 90, expiresAt: '2027-01-01T00:00:00.000Z' };
+    given(...aliceHas('10'), authorised('t1', posting('alice', 'bob', '4'), deadline))
+      .when(authorises('t1', posting('alice', 'bob', '4'), { expiresInSeconds: 90 }))
+      .then(nothing)
+      .answering(expect.objectContaining({ expiresAt: '2027-01-01T00:00:00.000Z' }));
+  });
+
   it('is refused when the id was used with another deadline', () => {
     const deadline = { expiresInSeconds: 90, expiresAt: '2027-01-01T00:00:00.000Z' };
     given(...aliceHas('10'), authorised('t1', posting('alice', 'bob', '4'), deadline))
@@ -377,6 +385,12 @@ describe('reversing a transaction', () => {
       .when(reverses('t1', 'r1'))
       .then(nothing)
       .answering(expect.objectContaining({ transactionId: 'r1', status: 'posted', reverses: 't1' }));
+  });
+
+  it('is refused when that reversal was made with another reference', () => {
+    given(...reversed)
+      .when(reverses('t1', 'r1', { reference: 'sorry' }))
+      .then(refused('transaction-exists', 'transaction r1 exists with other content'));
   });
 
   it('is refused when another reversal was made before', () => {

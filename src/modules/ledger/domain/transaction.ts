@@ -298,6 +298,7 @@ export function reverseTransaction(
   if (original.status === 'absent') throw transactionNotFound(transactionId);
   const reversal = states.of(transactionStream(ledger, reversalId, input.isNew));
   if (original.reversedBy !== undefined && original.reversedBy === reversalId) {
+    if (!isSameReversal(reversal, input)) throw transactionExists(reversalId);
     const book = new Book(states, ledger, reversal.postings);
     return { events: [], answer: answerOf(reversal, 'posted', reversal.postings, book, reversal.recordedAt) };
   }
@@ -560,6 +561,12 @@ function repeated(
   return { events: [], answer: answerOf(existing, status, existing.postings, book, existing.recordedAt) };
 }
 
+/** The postings follow from the original; what the client has a say in is the rest. */
+function isSameReversal(reversal: TransactionState, input: ReverseTransactionInput): boolean {
+  const content = ({ reference, metadata }: ReverseTransactionInput) => canonicalJson({ reference, metadata });
+  return content(reversal.content as ReverseTransactionInput) === content(input);
+}
+
 function pendingTransaction(
   states: States,
   ledger: string,
@@ -591,6 +598,7 @@ function answerOf(
     postings,
     balances: book.balances(),
     recordedAt,
+    ...(status === 'pending' && transaction.expiresAt && { expiresAt: transaction.expiresAt }),
     ...(transaction.reverses && { reverses: transaction.reverses }),
   };
 }

@@ -4,6 +4,7 @@ import type { Projection } from '../../../platform/consumers/projection.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
+import { timeSchema } from '../../../platform/http/schemas.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import { accountNotFound, type Overdraft } from '../domain/account.js';
 import type { LedgerEvent } from '../domain/events.js';
@@ -111,7 +112,7 @@ export class ListEntries extends Query<Page<EntryAnswer>> {
   }
 }
 
-const entriesCursor = new Cursor('ledger-entries', z.tuple([z.iso.datetime(), z.number().int(), z.number().int()]));
+const entriesCursor = new Cursor('ledger-entries', z.tuple([timeSchema, z.int(), z.int().min(0).max(32_767)]));
 const endOfTime = '9999-12-31T23:59:59.999Z';
 
 /** Newest first. */

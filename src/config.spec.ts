@@ -1,0 +1,65 @@
+import { ConfigError, environment, readConfig } from './config.js';
+
+/** What is wrong, and words that must be in the line that says so. `null`: every text is taken. */
+const wrong: Record<keyof typeof environment, [value: string, takes: RegExp][] | null> = {
+  PORT: [['http', /0 to 65535/], ['65536', /0 to 65535/], ['-1', /0 to 65535/], ['80.5', /0 to 65535/], [' 80', /0 to 65535/]],
+  HOST: null,
+  RUN_WORKERS: [['yes', /"true"\|"false"/], ['1', /"true"\|"false"/], ['TRUE', /"true"\|"false"/]],
+  DATABASE_URL: [['localhost:5432', /postgres:\/\//], ['mysql://localhost/x', /postgres:\/\//], ['x', /postgres:\/\//]],
+  DATABASE_POOL_SIZE: [['1', /2 to 200/], ['201', /2 to 200/], ['many', /2 to 200/]],
+  DATA_DIR: null,
+  PARTITIONS: [['0', /1 to 256/], ['257', /1 to 256/], ['1e2', /1 to 256/]],
+  LOG_LEVEL: [['loud', /"fatal".*"silent"/], ['INFO', /"info"/]],
+  BODY_LIMIT: [['1', /512kb or 1mb/], ['1 mb', /512kb or 1mb/], ['1gb', /512kb or 1mb/]],
+  BULK_BODY_LIMIT: [['big', /512kb or 1mb/]],
+  CONSISTENCY_WAIT_MS: [['2s', /0 to 60000/], ['60001', /0 to 60000/]],
+  IDEMPOTENCY_RETENTION: [['7', /30s.*7d/], ['7 days', /30s.*7d/], ['-1d', /30s.*7d/]],
+  WRITER_QUEUE_LIMIT: [['0', /1 to 1000000/], ['1000001', /1 to 1000000/]],
+  STATE_CACHE_MB: [['0', /1 to 65536/], ['64mb', /1 to 65536/]],
+  SWEEP_INTERVAL_MS: [['9', /10 to 60000/], ['60001', /10 to 60000/]],
+  SHUTDOWN_TIMEOUT_MS: [['99', /100 to 300000/], ['300001', /100 to 300000/]],
+};
+
+describe('the configuration', () => {
+  it('has a default for everything', () => {
+    expect(readConfig({})).toMatchObject({ port: 3000, host: '127.0.0.1', partitions: 16, runWorkers: true });
+    expect(readConfig({}).databaseUrl).toBeUndefined();
+  });
+
+  it('takes an empty value for none, as an untouched line of .env says it', () => {
+    const empty = Object.fromEntries(Object.keys(environment).map((name) => [name, '']));
+    expect(readConfig(empty)).toEqual(readConfig({}));
+  });
+
+  it('is frozen, and pays no heed to other variables', () => {
+    expect(readConfig({ PATH: '/bin', port: '1' })).toEqual(readConfig({}));
+    expect(Object.isFrozen(readConfig({}))).toBe(true);
+  });
+
+  it('reads sizes and durations in their units', () => {
+    const read = (env: Record<string, string>) => readConfig(env);
+    expect(read({ BODY_LIMIT: '512kb', BULK_BODY_LIMIT: '2MB' })).toMatchObject({ bodyLimitBytes: 524_288, bulkBodyLimitBytes: 2_097_152 });
+    expect(read({ BODY_LIMIT: '100b' }).bodyLimitBytes).toBe(100);
+    expect(read({ STATE_CACHE_MB: '2' }).stateCacheBytes).toBe(2_097_152);
+    const durations = { '500ms': 500, '30s': 30_000, '15m': 900_000, '12h': 43_200_000, '7d': 604_800_000 };
+    for (const [text, ms] of Object.entries(durations)) {
+      expect(read({ IDEMPOTENCY_RETENTION: text }).idempotencyRetentionMs).toBe(ms);
+    }
+  });
+
+  it('takes both names of the scheme', () => {
+    for (const url of ['postgres://localhost/x', 'postgresql://u:p@db.internal:5432/x?sslmode=require']) {
+      expect(readConfig({ DATABASE_URL: url }).databaseUrl).toBe(url);
+    }
+  });
+
+  const cases = Object.entries(wrong).flatMap(([name, values]) => (values ?? []).map(([value, takes]) => ({ name, value, takes })));
+
+  it.each(cases)('$name=$value is refused in one line with what it takes', ({ name, value, takes }) => {
+    const read = () => readConfig({ [name]: value });
+    expect(read).toThrow(ConfigError);
+    expect(read).toThrow(takes);
+    expect(read).toThrow(`${name}: got ${JSON.stringify(value)}; `);
+    expect(read).not.toThrow('\n');
+  });
+});
