@@ -39,7 +39,7 @@ export async function startPostgres() {
     url,
     connect,
     async createDatabase(name, template = 'template1') {
-      await admin.query(`drop database if exists ${name}`);
+      await admin.query(`drop database if exists ${name} with (force)`);
       await admin.query(`create database ${name} template ${template} strategy file_copy`);
     },
     /** Each measurement begins right after a checkpoint, so none pays for the writes of the one before. */

@@ -54,9 +54,11 @@ function readOptions() {
 function createBench(postgres, { quick, rounds }) {
   const notes = [];
   const accounts = 10_000;
+  const shared = [];
   const once = (start) => {
-    let started;
-    return () => (started ??= start());
+    const system = { started: undefined };
+    shared.push(system);
+    return () => (system.started ??= start());
   };
   return {
     postgres,
@@ -64,6 +66,13 @@ function createBench(postgres, { quick, rounds }) {
     accounts,
     notes,
     note: (text) => notes.push(text),
+    /** After a broken figure: the next one gets its systems started anew, whatever state these are in. */
+    async startAnew() {
+      for (const system of shared) {
+        await system.started?.then((server) => server.stop()).catch(() => {});
+        system.started = undefined;
+      }
+    },
     timed: quick ? { warmMs: 1_000, measureMs: 3_000 } : { warmMs: 3_000, measureMs: 10_000 },
     sizes: quick
       ? {
@@ -127,6 +136,7 @@ async function main() {
       process.exitCode = 1;
       rows.push({ figure: number, broken: error.message.replace(/\s+/g, ' ').slice(0, 300) });
       console.error(error);
+      await bench.startAnew();
     }
     console.log(`figure ${number} took ${Math.round((Date.now() - begin) / 1_000)} s\n`);
   }

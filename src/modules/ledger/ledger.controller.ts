@@ -2,13 +2,13 @@ import { Body, Controller, Param, Post, Query, Req } from '@nestjs/common';
 import { ApiBody, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { Readable } from 'node:stream';
-import { v7 as uuidv7 } from 'uuid';
 import type { z } from 'zod';
 import { CommandGateway } from '../../platform/commands/command-gateway.js';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { readNdjson } from '../../platform/http/ndjson.js';
 import { validate } from '../../platform/http/validate.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
+import { newId } from '../../shared/ids.js';
 import { CaptureTransaction } from './commands/capture-transaction.js';
 import { CloseAccount } from './commands/close-account.js';
 import { OpenAccount } from './commands/open-account.js';
@@ -148,7 +148,7 @@ export class LedgerController {
     @Writing() request: WriteRequest,
   ) {
     const { transactionId, ...rest } = body ?? {};
-    const reversalId = transactionId ?? uuidv7();
+    const reversalId = transactionId ?? newId();
     const input = { ...params, ...rest, reversalId, isNew: transactionId === undefined };
     return this.commands.run(ReverseTransaction, input, request);
   }
@@ -156,6 +156,6 @@ export class LedgerController {
 
 function withId(ledger: string, { transactionId, ...body }: PostTransactionBody): PostTransactionInput {
   return transactionId === undefined
-    ? { ledger, ...body, transactionId: uuidv7(), isNew: true }
+    ? { ledger, ...body, transactionId: newId(), isNew: true }
     : { ledger, ...body, transactionId };
 }

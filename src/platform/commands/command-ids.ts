@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { v7 as uuidv7 } from 'uuid';
+import { newId } from '../../shared/ids.js';
 
 /**
  * A command id is `<partition>.<rest>`, so that whoever holds one knows where its row is.
@@ -8,7 +8,7 @@ import { v7 as uuidv7 } from 'uuid';
  * meets its first try. Without one it is new.
  */
 export function commandIdFor(partition: number, scope: string, idempotencyKey: string | undefined): string {
-  const rest = idempotencyKey === undefined ? uuidv7() : digest(`${scope}\n${idempotencyKey}`).slice(0, 22);
+  const rest = idempotencyKey === undefined ? newId() : digest(`${scope}\n${idempotencyKey}`).slice(0, 22);
   return `${partition}.${rest}`;
 }
 

@@ -147,15 +147,20 @@ export function evolved(entry: VersionedState, event: Event, recordedAt: string)
   };
 }
 
-/** JSON has no 64-bit integers, so a state's bigints are written as `{"$bigint":"…"}` in its snapshot. */
+/**
+ * JSON has no 64-bit integers, so in a snapshot a bigint is the text `$n` and its digits. A text that begins with `$`
+ * gets another one in front: states carry what clients wrote, and that must not come back as a number.
+ */
 export function stateToJson(state: unknown): string {
-  return JSON.stringify(state, (_key, value: unknown) =>
-    typeof value === 'bigint' ? { $bigint: value.toString() } : value,
-  );
+  return JSON.stringify(state, (_key, value: unknown) => {
+    if (typeof value === 'bigint') return `$n${value}`;
+    return typeof value === 'string' && value.startsWith('$') ? `$${value}` : value;
+  });
 }
 
 export function stateFromJson(json: string): unknown {
-  return JSON.parse(json, (_key, value: unknown) =>
-    typeof value === 'object' && value !== null && '$bigint' in value ? BigInt(value.$bigint as string) : value,
-  );
+  return JSON.parse(json, (_key, value: unknown) => {
+    if (typeof value !== 'string' || !value.startsWith('$')) return value;
+    return value.startsWith('$n') ? BigInt(value.slice(2)) : value.slice(1);
+  });
 }
