@@ -16,6 +16,7 @@ import { Visibility } from './consumers/visibility.js';
 import { createPools, LogPool, ProjectorPool, QueriesPool, WriterPool } from './database/pools.js';
 import { QueryPool } from './database/query-pool.js';
 import { ProblemCatalogue } from './http/problem.js';
+import { ProblemsController } from './http/problems.controller.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { QueryGateway } from './http/query-gateway.js';
 import { RouteTable } from './http/route-table.js';
@@ -25,7 +26,14 @@ import { DatabaseClock } from './log/database-clock.js';
 import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import { HealthController } from './observability/health.controller.js';
-import { ConsumerMetrics, HttpMetrics, InboxMetrics, watchPools, WriterMetrics } from './observability/metrics.js';
+import {
+  CommandMetrics,
+  ConsumerMetrics,
+  HttpMetrics,
+  InboxMetrics,
+  watchPools,
+  WriterMetrics,
+} from './observability/metrics.js';
 import type { Logger } from './observability/logger.js';
 import { WakeUps } from './queue/wake-ups.js';
 
@@ -46,7 +54,7 @@ export class PlatformModule {
       module: PlatformModule,
       global: true,
       imports: [CqrsModule.forRoot(), DiscoveryModule, TerminusModule.forRoot({ logger: false })],
-      controllers: [CommandsController, HealthController],
+      controllers: [CommandsController, HealthController, ProblemsController],
       providers: [
         ...Object.values(pools).map(value),
         { provide: Registry, useValue: registry },
@@ -60,6 +68,7 @@ export class PlatformModule {
         value(new RouteTable()),
         value(new Lifecycle()),
         value(new HttpMetrics(registry)),
+        value(new CommandMetrics(registry)),
         CommandRegistry,
         CommandGateway,
         {

@@ -8,7 +8,8 @@ import { LogWriter, keyReused, type Outcome } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
 import { commandIdFor } from './command-ids.js';
 import { Inbox } from './inbox.js';
-import type { LogCommandClass } from './log-command.js';
+import { CommandMetrics } from '../observability/metrics.js';
+import type { LogCommand, LogCommandClass } from './log-command.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
@@ -24,6 +25,7 @@ export class CommandGateway {
     private readonly inbox: Inbox,
     private readonly wakeUps: WakeUps,
     private readonly problems: ProblemCatalogue,
+    private readonly metrics: CommandMetrics,
   ) {}
 
   /** Runs or accepts the command. Sets the answer's status and headers, and returns its body. `fingerprint` where the body is not what Fastify parsed. */
@@ -41,8 +43,20 @@ export class CommandGateway {
       return this.accept(command.type, partition, commandId, input, request, record!.fingerprint);
     }
     const { metadata } = request;
-    const outcome = await this.bus.execute<Outcome>(new command(input, { commandId, metadata, record }));
+    const outcome = await this.execute(new command(input, { commandId, metadata, record }), command.type);
     return this.answer(outcome, request);
+  }
+
+  private async execute(command: LogCommand<object>, type: string): Promise<Outcome> {
+    const started = performance.now();
+    let label = 'failed';
+    try {
+      const outcome = await this.bus.execute<Outcome>(command);
+      label = outcome.replayed ? 'replayed' : outcome.status;
+      return outcome;
+    } finally {
+      this.metrics.seconds.labels(type, label).observe((performance.now() - started) / 1_000);
+    }
   }
 
   private async accept(

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { endpoints } from '../http/endpoint.js';
 import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
 import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
+import { answerResource, Reading, type ReadRequest } from '../http/query-gateway.js';
 import { timeAnswerSchema, timeSchema } from '../http/schemas.js';
 import { LogWriter } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
@@ -55,11 +56,12 @@ export class CommandsController {
   })
   async getCommand(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
-  ): Promise<CommandAnswer> {
+    @Reading() request: ReadRequest,
+  ): Promise<string | undefined> {
     const partition = this.partitionOf(commandId);
     const row = await this.inbox.find(partition, commandId);
     if (!row) throw notFound(commandId);
-    return this.answerOf(row);
+    return answerResource({ body: this.answerOf(row) }, request);
   }
 
   @Get()

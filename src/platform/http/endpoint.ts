@@ -74,6 +74,7 @@ export function endpoints(kinds: ProblemKinds) {
         ApiHeader({ name: 'Idempotency-Key', required: false, schema: { type: 'string', minLength: 1, maxLength: 255 } }),
         ApiHeader({ name: 'Prefer', required: false, description: '`respond-async` stores the command and answers 202.', schema: { type: 'string' } }),
         ApiHeader({ name: 'Request-Id', required: false, description: 'Kept with the events as correlation id.', schema: { type: 'string' } }),
+        ApiHeader({ name: 'Actor', required: false, description: 'On whose behalf, as the caller says; kept with the events.', schema: { type: 'string' } }),
         ApiHeader({ name: 'traceparent', required: false, description: 'W3C Trace Context; kept with the events.', schema: { type: 'string' } }),
         ...answerResponses(answers, writeHeaders),
         ApiResponse({

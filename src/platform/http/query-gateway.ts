@@ -54,14 +54,7 @@ export class QueryGateway {
 
   async resource(views: readonly Projection[], query: Query<Resource>, request: ReadRequest): Promise<string | undefined> {
     await this.wait(views, request);
-    const { body, version } = await this.bus.execute<Query<Resource>, Resource>(query);
-    const text = JSON.stringify(body);
-    const etag = version === undefined ? `"${digest(text).slice(0, 22)}"` : `"${version}"`;
-    const { reply } = request;
-    void reply.header('etag', etag);
-    if (matches(request.ifNoneMatch, etag)) return void reply.code(304);
-    void reply.header('content-type', jsonType);
-    return text;
+    return answerResource(await this.bus.execute<Query<Resource>, Resource>(query), request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
@@ -77,6 +70,16 @@ export class QueryGateway {
     const consumers = views.map((view) => view.name);
     await this.visibility.waitFor(consumers, positions, this.options.consistencyWaitMs);
   }
+}
+
+/** Sets ETag and status, and returns the body, or nothing when the client has it (304). */
+export function answerResource({ body, version }: Resource, { ifNoneMatch, reply }: ReadRequest): string | undefined {
+  const text = JSON.stringify(body);
+  const etag = version === undefined ? `"${digest(text).slice(0, 22)}"` : `"${version}"`;
+  void reply.header('etag', etag);
+  if (matches(ifNoneMatch, etag)) return void reply.code(304);
+  void reply.header('content-type', jsonType);
+  return text;
 }
 
 /** RFC 9110, 13.1.2: weak comparison; `*` matches whatever is there. */

@@ -7,7 +7,7 @@ import { RequestError } from './problem.js';
 
 const keyPattern = /^[\x21-\x7e]{1,255}$/;
 const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
-const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
+const visiblePattern = /^[\x21-\x7e]{1,128}$/;
 
 /** What a write needs of its request besides the validated input, and where its answer goes. */
 export class WriteRequest {
@@ -25,10 +25,10 @@ export class WriteRequest {
     this.scope = `${method} ${url}`;
     this.idempotencyKey = readKey(headers['idempotency-key']);
     this.prefersAsync = /(^|[,;]\s*)respond-async\s*($|[,;])/i.test(String(headers['prefer'] ?? ''));
-    const correlationId = headers['request-id'];
-    const { traceparent } = headers;
+    const { actor, traceparent, 'request-id': correlationId } = headers;
     this.metadata = {
-      ...(typeof correlationId === 'string' && requestIdPattern.test(correlationId) && { correlationId }),
+      ...(typeof correlationId === 'string' && visiblePattern.test(correlationId) && { correlationId }),
+      ...(typeof actor === 'string' && visiblePattern.test(actor) && { actor }),
       ...(typeof traceparent === 'string' && traceparentPattern.test(traceparent) && { traceparent }),
     };
   }

@@ -191,6 +191,21 @@ export class InboxMetrics {
   }
 }
 
+/** Duration of direct commands by type and outcome: executed, refused, replayed, failed. */
+export class CommandMetrics {
+  readonly seconds: Histogram<'type' | 'outcome'>;
+
+  constructor(registry: Registry) {
+    this.seconds = new Histogram({
+      name: 'rialto_command_seconds',
+      help: 'Time from the dispatch of a command to its durable outcome.',
+      labelNames: ['type', 'outcome'],
+      buckets: secondsBuckets,
+      registers: [registry],
+    });
+  }
+}
+
 /** Rate, errors and duration by route. */
 export class HttpMetrics {
   readonly seconds: Histogram<'method' | 'route' | 'status'>;
