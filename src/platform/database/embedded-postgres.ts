@@ -101,6 +101,7 @@ async function openCluster(installation: Installation): Promise<Cluster> {
     const { uid } = await fs.stat(root);
     throw new Error(
       `The data in ${root} belongs to user ${uid}; start as that user, or set DATA_DIR or DATABASE_URL.`,
+      { cause: error },
     );
   }
 }

@@ -35,6 +35,7 @@ const SHARED_HOME = '/var/lib/rialto';
 
 // Only what the programs need: PGDATA, PGPORT, LD_LIBRARY_PATH and the like of the surrounding shell must not
 // decide how the server behaves, and its time zone should not depend on the machine's.
+// eslint-disable-next-line no-restricted-syntax -- the machine's, no setting of ours
 export const PROGRAM_ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
 
 export async function findInstallation(dataDir: string, log: Log): Promise<Installation> {

@@ -71,7 +71,7 @@ type SecureParse = ReturnType<FastifyInstance['getDefaultJsonParser']>;
 function parseSync(parse: SecureParse, request: Parameters<SecureParse>[0], text: string): unknown {
   let failure: Error | null = null;
   let value: unknown;
-  parse(request, text, (error, parsed) => {
+  void parse(request, text, (error, parsed) => {
     failure = error;
     value = parsed;
   });
