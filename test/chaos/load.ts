@@ -29,6 +29,7 @@ export class Load {
   private readonly clients: HttpClient[];
   private running: Promise<unknown> | undefined;
   private stopping = false;
+  private closed = false;
 
   constructor(
     servers: readonly { readonly url: string }[],
@@ -66,7 +67,7 @@ export class Load {
   /** Resolves when that many more operations are settled. */
   async progress(operations: number): Promise<void> {
     const goal = this.settled + operations;
-    while (this.settled < goal) await sleep(10);
+    while (this.settled < goal && !this.closed) await sleep(10);
   }
 
   /** Asks again about everything, once. */
@@ -95,7 +96,10 @@ export class Load {
     };
   }
 
+  /** Lets go of what is not settled, so that a test that failed can end. */
   close(): void {
+    this.stopping = true;
+    this.closed = true;
     for (const client of this.clients) client.close();
   }
 
@@ -114,7 +118,7 @@ export class Load {
   }
 
   private async settle(operation: Asked): Promise<void> {
-    while (!isSettled(await this.ask(operation))) await sleep(20);
+    while (!isSettled(await this.ask(operation)) && !this.closed) await sleep(20);
   }
 
   private ask(operation: Asked) {

@@ -58,6 +58,15 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
     queries: new QueriesPool({ ...common(url), max: queryPoolSize, application_name: 'rialto queries' }),
   };
   // An idle connection that breaks is replaced when it is next needed; without a listener it would end the process.
-  for (const pool of Object.values(pools)) pool.on('error', onError);
+  for (const pool of Object.values(pools)) {
+    pool.on('error', (error: Error & { client?: unknown }) => {
+      // The pool attaches the whole client, buffers and all; nobody wants that in a log.
+      delete error.client;
+      onError(error);
+    });
+    // One that breaks while it is lent out says so to the statement under way, or to the next one. It is an event of
+    // the connection besides, and the pool listens only while the connection is idle.
+    pool.on('connect', (client) => client.on('error', () => undefined));
+  }
   return pools;
 }
