@@ -1,11 +1,12 @@
 import { Body, Controller, Param, Post, Query, Req } from '@nestjs/common';
-import { ApiBody, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { CommandGateway } from '../../platform/commands/command-gateway.js';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { readNdjson } from '../../platform/http/ndjson.js';
+import { jsonSchemaOf } from '../../platform/http/openapi.js';
 import { validate } from '../../platform/http/validate.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
 import { newId } from '../../shared/ids.js';
@@ -82,14 +83,12 @@ export class LedgerController {
   }
 
   @Post('transactions/bulk')
+  @ApiConsumes('application/json', 'application/x-ndjson')
   @ApiBody({
-    description: `A JSON array, or one JSON object per line (\`application/x-ndjson\`), of up to ${schemas.maxBulkItems}.`,
+    description: `A JSON array, or its items one per line (\`application/x-ndjson\`), up to ${schemas.maxBulkItems}.`,
     required: true,
-    content: {
-      'application/json': { schema: { type: 'array', minItems: 1, maxItems: schemas.maxBulkItems, items: {} } },
-      'application/x-ndjson': { schema: { type: 'string' } },
-    },
-  } as Parameters<typeof ApiBody>[0])
+    schema: jsonSchemaOf(schemas.bulkBody, 'input'),
+  })
   @WriteEndpoint({
     summary: 'Post many transactions, each on its own, or all or none with ?atomic=true',
     answers: { 200: schemas.bulkAnswer },

@@ -28,7 +28,10 @@ export abstract class LogCommand<Input extends object> extends Command<Outcome> 
     weight?: number;
   }): Write<Answer> {
     const { type, partitionKey } = this.constructor as LogCommandClass<Input>;
-    return { ...this.envelope, ...how, commandType: type, partitionKey: partitionKey(this.input) };
+    const { commandId, metadata, record } = this.envelope;
+    const { streams, decide, weight } = how;
+    // Field by field: spreading three objects was 3 % of a transfer.
+    return { partitionKey: partitionKey(this.input), commandId, commandType: type, metadata, record, weight, streams, decide };
   }
 }
 

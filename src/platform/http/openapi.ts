@@ -13,14 +13,18 @@ export function createOpenApi(app: NestFastifyApplication): OpenAPIObject {
   return SwaggerModule.createDocument(app, info, {
     standardSchemaConverter: (schema, { schemaType }) => {
       if (!(schema instanceof z.ZodType)) return undefined;
-      const { $schema: _dialect, ...json } = z.toJSONSchema(schema, {
-        io: schemaType,
-        unrepresentable: 'any',
-        override: ({ zodSchema, jsonSchema }) => describeTransformed(zodSchema as unknown as z.ZodType, jsonSchema),
-      });
-      return { schema: json as never };
+      return { schema: jsonSchemaOf(schema, schemaType) as never };
     },
   });
+}
+
+export function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): object {
+  const { $schema: _dialect, ...json } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => describeTransformed(zodSchema as unknown as z.ZodType, jsonSchema),
+  });
+  return json;
 }
 
 /** A schema that transforms says in its metadata what goes in; JSON Schema has no words for the transformation. */

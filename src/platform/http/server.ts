@@ -33,6 +33,8 @@ export function createAdapter(config: Config, onFrameworkError: ProblemFilter['a
       const given = headers['request-id'];
       return typeof given === 'string' && requestIdPattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
     },
+    // There is no Express-style middleware here; looking for some costs every request 2 % of its time.
+    skipMiddie: true,
     routerOptions: { maxParamLength: 1_024 },
     // An address the router can not even read (a malformed escape, an over-long part) never gets to Nest.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>

@@ -1,4 +1,4 @@
-import { StandardSchemaValidationPipe } from '@nestjs/common';
+import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
 import type { z } from 'zod';
 import { RequestError, type Problem } from './problem.js';
 
@@ -9,10 +9,14 @@ interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[];
 }
 
-/** The validation pipe of all routes: Nest's own for Standard Schema, answering with our problem document. */
-export const validationPipe = new StandardSchemaValidationPipe({
-  exceptionFactory: (issues) => validationFailed(issues as readonly Issue[]),
-});
+/**
+ * The validation pipe of all routes. Nest's own would do, but it is asynchronous and strips keys that the body parser
+ * has refused already: twice the time of the check itself.
+ */
+export const validationPipe: PipeTransform = {
+  transform: (value: unknown, { schema }: ArgumentMetadata): unknown =>
+    schema ? validate(schema as unknown as z.ZodType, value) : value,
+};
 
 /** The same check for a value that no pipe has seen. */
 export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {

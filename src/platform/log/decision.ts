@@ -35,6 +35,8 @@ export interface Decision<Answer = unknown> {
   /** Whether the command made a new resource (201) or changed or found one (200). */
   readonly created?: boolean;
   readonly schedule?: readonly ScheduledCommand[];
+  /** The fork that all the events were applied to, in their order, if there is one: they are not folded again. */
+  readonly applied?: ForkedStates;
 }
 
 export type Decide<Answer> = (states: States, context: DecisionContext) => Decision<Answer>;

@@ -25,26 +25,25 @@ export class MissingStateError extends Error {
  * missed into them first.
  */
 export class StateCache {
-  private readonly cache: LRUCache<string, VersionedState>;
+  /** By the stream's name: a stream is in one partition, so the name says it all. */
+  private readonly cache: LRUCache<string, { readonly partition: number; readonly entry: VersionedState }>;
 
   constructor(maxBytes: number) {
-    this.cache = new LRUCache({ maxSize: maxBytes, sizeCalculation: bytesOf });
+    this.cache = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ entry }) => bytesOf(entry) });
   }
 
-  get(partition: number, name: string): VersionedState | undefined {
-    return this.cache.get(`${partition}/${name}`);
+  get(name: string): VersionedState | undefined {
+    return this.cache.get(name)?.entry;
   }
 
   put(partition: number, entry: VersionedState): void {
-    const { type } = entry.stream;
-    const key = `${partition}/${entry.stream.name}`;
-    if (type.isWorthKeeping?.(entry.state) ?? true) this.cache.set(key, entry);
-    else this.cache.delete(key);
+    const { type, name } = entry.stream;
+    if (type.isWorthKeeping?.(entry.state) ?? true) this.cache.set(name, { partition, entry });
+    else this.cache.delete(name);
   }
 
   forget(partition: number): void {
-    const prefix = `${partition}/`;
-    for (const key of [...this.cache.keys()]) if (key.startsWith(prefix)) this.cache.delete(key);
+    for (const [name, held] of [...this.cache.entries()]) if (held.partition === partition) this.cache.delete(name);
   }
 
   get bytes(): number {
@@ -54,11 +53,13 @@ export class StateCache {
 
 /**
  * The states as one batch sees them: what its earlier commands changed, over what was there before. Layers stack:
- * cache ← batch ← command ← a decision's own fork. A layer is merged down only when what it stands for has
- * happened: a command's when it decided, the batch's when its partition committed.
+ * cache ← batch ← a decision's own fork. A layer is merged down only when what it stands for has happened: the
+ * batch's when its partition committed.
  */
 export class LayeredStates implements ForkedStates {
   private readonly changed = new Map<string, VersionedState>();
+  /** Of a fork: the streams of each event applied to it, with their new versions. */
+  private readonly applied: VersionedState[][] = [];
 
   constructor(
     private readonly below: { lookUp(name: string): VersionedState | undefined },
@@ -96,7 +97,7 @@ export class LayeredStates implements ForkedStates {
   }
 
   apply(events: readonly Event[]): void {
-    for (const event of events) this.applyOne(event);
+    for (const event of events) this.applied.push(this.applyOne(event));
   }
 
   /** Folds one event and returns the streams it belongs to with their new versions, the primary one first. */
@@ -111,16 +112,23 @@ export class LayeredStates implements ForkedStates {
     return touched;
   }
 
+  /** All of them, or none when one can not be folded; returns the streams each event belongs to, as applyOne does. */
+  applyAll(events: readonly Event[], applied?: ForkedStates): VersionedState[][] {
+    if (events.length === 0) return [];
+    if (events.length === 1) return [this.applyOne(events[0]!)];
+    const step = applied instanceof LayeredStates ? applied : this.fork();
+    if (step !== applied) step.apply(events);
+    if (step.applied.length !== events.length) throw new Error('a decision applied other events than it returned');
+    for (const [name, entry] of step.changed) this.changed.set(name, entry);
+    return step.applied;
+  }
+
   /** Notes that the state a stream has now is written as its snapshot, and returns it. */
   noteSnapshot(name: string): VersionedState {
     const entry = this.lookUp(name)!;
     const noted = { ...entry, snapshotVersion: entry.version };
     this.changed.set(name, noted);
     return noted;
-  }
-
-  mergeInto(target: LayeredStates): void {
-    for (const [name, entry] of this.changed) target.changed.set(name, entry);
   }
 
   changes(): IterableIterator<VersionedState> {

@@ -80,7 +80,7 @@ interface Round {
   readonly decided: Map<number, Decided[]>;
   readonly layers: Map<number, LayeredStates>;
   readonly events: Map<number, RecordedEvent[]>;
-  readonly expected: Map<number, PartitionView>;
+  readonly expected: Map<number, PartitionView & { readonly recordedAt: string }>;
   readonly postponed: Pending[];
 }
 
@@ -303,7 +303,7 @@ export class LogWriter {
   /** The cache, and over it what this batch loaded: the cache may be smaller than the batch. */
   private cachedStates(partition: number): LayeredStates {
     const loaded = this.loaded.get(partition);
-    const lookUp = (name: string) => this.cache.get(partition, name) ?? loaded?.get(name);
+    const lookUp = (name: string) => this.cache.get(name) ?? loaded?.get(name);
     return new LayeredStates({ lookUp }, this.catalogue, '');
   }
 
@@ -375,7 +375,7 @@ export class LogWriter {
     } else {
       for (const event of missed) {
         for (const stream of this.catalogue.streamsOf(event)) {
-          const held = this.cache.get(partition, stream.name) ?? loaded?.get(stream.name);
+          const held = this.cache.get(stream.name) ?? loaded?.get(stream.name);
           if (!held) continue;
           const entry = evolved(held, event, event.recordedAt);
           this.cache.put(partition, entry);
@@ -407,8 +407,9 @@ export class LogWriter {
       if (!layer) {
         const known = this.views.get(partition)!;
         const recordedAtMs = Math.max(known.recordedAtMs, this.clock.nowMs());
-        round.expected.set(partition, { ...known, recordedAtMs });
-        layer = new LayeredStates(this.cachedStates(partition), this.catalogue, new Date(recordedAtMs).toISOString());
+        const recordedAt = new Date(recordedAtMs).toISOString();
+        round.expected.set(partition, { ...known, recordedAtMs, recordedAt });
+        layer = new LayeredStates(this.cachedStates(partition), this.catalogue, recordedAt);
         round.layers.set(partition, layer);
         round.decided.set(partition, []);
         round.events.set(partition, []);
@@ -425,7 +426,7 @@ export class LogWriter {
       heads.partition.push(partition);
       heads.revision.push(view.revision);
       heads.head.push(view.head + round.events.get(partition)!.length);
-      heads.recordedAt.push(new Date(view.recordedAtMs).toISOString());
+      heads.recordedAt.push(view.recordedAt);
       heads.writes.push(writes.has(partition));
     }
     return round;
@@ -434,17 +435,15 @@ export class LogWriter {
   /** Returns whether there is anything to write for the command. */
   private decideOne(pending: Pending, round: Round, layer: LayeredStates): boolean {
     const { write, partition } = pending;
-    const { recordedAtMs, head } = round.expected.get(partition)!;
-    const now = new Date(recordedAtMs).toISOString();
-    const states = layer.fork();
-    for (const stream of pending.streams) if (stream.isNew) states.begin(stream);
+    const { recordedAt, head } = round.expected.get(partition)!;
+    for (const stream of pending.streams) if (stream.isNew) layer.begin(stream);
     let decision: Decision;
     let rejection: Rejection | undefined;
-    const touched: { event: Decision['events'][number]; entries: VersionedState[] }[] = [];
+    let touched: VersionedState[][] = [];
     try {
-      decision = write.decide(states, { now, commandId: write.commandId });
-      // Folded before anything is kept: a fold that throws fails its command alone.
-      for (const event of decision.events) touched.push({ event, entries: states.applyOne(event) });
+      decision = write.decide(layer, { now: recordedAt, commandId: write.commandId });
+      // Folded before anything else happens: a fold that throws fails its command alone.
+      touched = layer.applyAll(decision.events, decision.applied);
     } catch (error) {
       if (error instanceof MissingStateError && pending.rounds < maxRounds) {
         pending.extraStreams.push(error.stream);
@@ -464,15 +463,15 @@ export class LogWriter {
     const metadata = { commandId: write.commandId, ...write.metadata };
     const firstPosition = touched.length > 0 ? head + events.length + 1 : null;
     const due = round.snapshotsDue.get(partition)!;
-    for (const { event, entries } of touched) {
+    decision.events.forEach((event, index) => {
+      const entries = touched[index]!;
       const position = head + events.length + 1;
-      events.push({ partition, position, type: event.type, data: event.data, recordedAt: now });
+      events.push({ partition, position, type: event.type, data: event.data, recordedAt });
       addEvent(round.rows, partition, position, event, entries, metadata);
       for (const entry of entries) {
         if (entry.version - entry.snapshotVersion >= snapshotEveryVersions) due.add(entry.stream.name);
       }
-    }
-    states.mergeInto(layer);
+    });
     for (const command of decision.schedule ?? []) {
       round.rows.scheduled.push(scheduledJson(partition, command, write));
     }

@@ -370,7 +370,7 @@ function postMany(
       throw error;
     }
   });
-  return { events, answer: { results }, schedule };
+  return { events, answer: { results }, schedule, applied: step };
 }
 
 // ---- How it is done
