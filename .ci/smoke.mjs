@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+
+/** A handful of requests, as README.md shows them, against a product that has just started. */
+const address = process.argv[2];
+
+async function send(method, path, body, headers = {}) {
+  const answer = await fetch(new URL(path, address), {
+    method,
+    headers: { ...(body && { 'content-type': 'application/json' }), ...headers },
+    body: body && JSON.stringify(body),
+  });
+  const text = await answer.text();
+  const isJson = /json/.test(answer.headers.get('content-type') ?? '');
+  console.log(`${method} ${path} → ${answer.status}`);
+  return { status: answer.status, headers: answer.headers, body: isJson ? JSON.parse(text) : text };
+}
+
+const ledger = '/v1/ledgers/demo';
+assert.equal((await send('GET', '/health/ready')).status, 200);
+const world = { accountId: 'world', currency: 'EUR', overdraft: 'unlimited' };
+assert.equal((await send('POST', `${ledger}/accounts`, world)).status, 201);
+assert.equal((await send('POST', `${ledger}/accounts`, { accountId: 'alice', currency: 'EUR' })).status, 201);
+
+const key = { 'idempotency-key': 'order-17' };
+const transfer = { postings: [{ source: 'world', destination: 'alice', amount: '1050' }], reference: 'order 17' };
+const first = await send('POST', `${ledger}/transactions`, transfer, key);
+assert.equal(first.status, 201);
+const again = await send('POST', `${ledger}/transactions`, transfer, key);
+assert.equal(again.status, 201);
+assert.equal(again.headers.get('idempotency-replayed'), 'true');
+assert.deepEqual(again.body, first.body);
+
+const token = { 'consistency-token': first.headers.get('consistency-token') };
+const alice = await send('GET', `${ledger}/accounts/alice`, undefined, token);
+assert.equal(alice.body.balance, '1050');
+
+const tooMuch = { postings: [{ source: 'alice', destination: 'world', amount: '1051' }] };
+const refused = await send('POST', `${ledger}/transactions`, tooMuch);
+assert.equal(refused.status, 409);
+assert.equal(refused.body.code, 'insufficient-funds');
+
+const balance = await send('GET', `${ledger}/trial-balance`, undefined, token);
+assert.equal(balance.body.currencies.EUR.net, '0');
+assert.equal((await send('GET', '/v1/nowhere')).body.code, 'not-found');
+assert.equal((await send('GET', '/openapi.json')).body.openapi.slice(0, 3), '3.1');
+assert.match((await send('GET', '/metrics')).body, /^# HELP /m);
