@@ -1,7 +1,8 @@
-import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, HttpException, ServiceUnavailableException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { UnavailableError } from '../errors.js';
 import { Rejection } from '../log/decision.js';
+import { classify } from '../log/failures.js';
 import type { Logger } from '../observability/logger.js';
 import { ProblemCatalogue, RequestError, type Problem, type platformProblems } from './problem.js';
 import type { RouteTable } from './route-table.js';
@@ -22,7 +23,14 @@ export class ProblemFilter implements ExceptionFilter {
     this.answer(error, http.getRequest<FastifyRequest>(), http.getResponse<FastifyReply>());
   }
 
-  answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  answer(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    // Only health checks throw it, and say in it which of them failed.
+    if (thrown instanceof ServiceUnavailableException) {
+      return void reply.code(503).header('retry-after', retryAfterSeconds).send(thrown.getResponse());
+    }
+    const error = isDatabaseAway(thrown)
+      ? new UnavailableError('database-unavailable', 'the database can not be reached; it is unknown whether a write took effect', thrown)
+      : thrown;
     const problem = this.problemOf(error, request, reply);
     if (problem.status >= 500 && !(error instanceof UnavailableError)) {
       this.logger.error({ err: error, requestId: request.id }, 'request failed');
@@ -50,6 +58,12 @@ export class ProblemFilter implements ExceptionFilter {
     void reply.header('allow', methods.join(', '));
     return this.problems.describe('method-not-allowed', `${path} takes ${methods.join(', ')}`);
   }
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error) || statusOf(error) !== undefined) return false;
+  const kind = classify(error);
+  return kind === 'unreachable' || kind === 'transient';
 }
 
 /** Sets status and headers, and returns the body. */

@@ -16,9 +16,9 @@ export function classify(error: unknown): FailureKind {
   if (code === '23505') return 'duplicate';
   if (transient.has(code)) return 'transient';
   // Class 08: connection exceptions; 57P01-57P03: the server is shutting down, crashed or starting; 25006: it became
-  // a standby; E…: the operating system's.
+  // a standby; E…: the operating system's (but not ERR_…, which are Node's words for a bug).
   if (code.startsWith('08') || code.startsWith('57P0') || code === '25006') return 'unreachable';
-  return /^E[A-Z]/.test(code) ? 'unreachable' : 'rejected';
+  return /^E(?!RR_)[A-Z]/.test(code) ? 'unreachable' : 'rejected';
 }
 
 /** pg gives connection failures of its own no code. */

@@ -2,6 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import DataLoader from 'dataloader';
 import { z } from 'zod';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
@@ -107,8 +108,10 @@ export const ledgerAccounts: Projection = {
     const statements: Promise<unknown>[] = [];
     if (opened.length > 0) {
       const rows = opened.map(({ opened: account, ...change }) => ({
-        ...common(change),
+        ...change,
         ...account!,
+        pendingIn: change.pendingIn.toString(),
+        pendingOut: change.pendingOut.toString(),
         balance: change.balance ?? '0',
         overdraftLimit: limitOf(account!.overdraft).toString(),
       }));
@@ -135,20 +138,24 @@ FROM json_to_recordset($1::json) AS r(ledger text, "accountId" text, currency te
 UPDATE ${table} a SET balance = coalesce(r.balance, a.balance), pending_in = a.pending_in + r."pendingIn",
   pending_out = a.pending_out + r."pendingOut", version = a.version + r.versions,
   closed_at = coalesce(r."closedAt", a.closed_at)
-FROM json_to_recordset($1::json) AS r(ledger text, "accountId" text, balance bigint, "pendingIn" bigint,
-  "pendingOut" bigint, versions integer, "closedAt" timestamptz)
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::timestamptz[])
+  AS r(ledger, "accountId", balance, "pendingIn", "pendingOut", versions, "closedAt")
 WHERE a.ledger = r.ledger AND a.account_id = r."accountId"`,
-          values: [JSON.stringify(moved.map(common))],
+          values: [
+            arrayLiteral(moved.map((change) => change.ledger)),
+            arrayLiteral(moved.map((change) => change.accountId)),
+            arrayLiteral(moved.map((change) => change.balance)),
+            arrayLiteral(moved.map((change) => String(change.pendingIn))),
+            arrayLiteral(moved.map((change) => String(change.pendingOut))),
+            arrayLiteral(moved.map((change) => change.versions)),
+            arrayLiteral(moved.map((change) => change.closedAt)),
+          ],
         }),
       );
     }
     await Promise.all(statements);
   },
 };
-
-function common(change: AccountChange) {
-  return { ...change, pendingIn: change.pendingIn.toString(), pendingOut: change.pendingOut.toString() };
-}
 
 // ---- Queries
 

@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { z } from 'zod';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
@@ -60,11 +61,10 @@ class EntryColumns {
     });
   }
 
-  /** Ids, amounts and times need no escaping in an array literal; references do, so they go as JSON. */
   parameters(): string[] {
-    const plain = [this.ledger, this.accountId, this.recordedAt, this.position, this.posting, this.transactionId];
-    const amounts = [this.amount, this.balanceAfter, this.counterparty];
-    return [...[...plain, ...amounts].map((values) => `{"${values.join('","')}"}`), JSON.stringify(this.reference)];
+    const { ledger, accountId, recordedAt, position, posting, transactionId, amount, balanceAfter } = this;
+    const plain = [ledger, accountId, recordedAt, position, posting, transactionId, amount, balanceAfter];
+    return [...[...plain, this.counterparty].map(arrayLiteral), JSON.stringify(this.reference)];
   }
 }
 

@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { Rejection } from '../../../platform/log/decision.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
@@ -78,10 +79,6 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): TransactionCh
 
 const plain = ({ source, destination, amount }: Posting): Posting => ({ source, destination, amount });
 
-const recordset = `json_to_recordset($1::json) AS r(ledger text, "transactionId" text, status text, postings json,
-  reference text, metadata jsonb, "recordedAt" timestamptz, "expiresAt" timestamptz, reverses text,
-  "reversedBy" text, "reversedAt" timestamptz, versions integer)`;
-
 export const ledgerTransactions: Projection = {
   name: 'ledger-transactions',
   table: 'ledger_transactions',
@@ -99,10 +96,28 @@ export const ledgerTransactions: Projection = {
           text: `
 INSERT INTO ${table} (ledger, transaction_id, status, postings, reference, metadata, recorded_at, expires_at, reverses,
   reversed_by, reversed_at, version)
-SELECT ledger, "transactionId", status, postings, reference, coalesce(metadata, '{}'), "recordedAt", "expiresAt",
-  reverses, "reversedBy", "reversedAt", versions
-FROM ${recordset}`,
-          values: [JSON.stringify(made)],
+SELECT r.ledger, r.id, r.status, r.postings, r.reference, r.metadata, r.recorded_at, r.expires_at, r.reverses,
+  r.reversed_by, r.reversed_at, r.versions
+FROM ROWS FROM (
+  unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[],
+    $8::timestamptz[], $9::integer[]),
+  json_array_elements($10::json), json_array_elements_text($11::json), jsonb_array_elements($12::jsonb)
+) AS r(ledger, id, status, recorded_at, expires_at, reverses, reversed_by, reversed_at, versions, postings, reference,
+  metadata)`,
+          values: [
+            arrayLiteral(made.map((change) => change.ledger)),
+            arrayLiteral(made.map((change) => change.transactionId)),
+            arrayLiteral(made.map((change) => change.status)),
+            arrayLiteral(made.map((change) => change.recordedAt)),
+            arrayLiteral(made.map((change) => change.expiresAt)),
+            arrayLiteral(made.map((change) => change.reverses)),
+            arrayLiteral(made.map((change) => change.reversedBy)),
+            arrayLiteral(made.map((change) => change.reversedAt)),
+            arrayLiteral(made.map((change) => change.versions)),
+            JSON.stringify(made.map((change) => change.postings)),
+            JSON.stringify(made.map((change) => change.reference ?? null)),
+            JSON.stringify(made.map((change) => change.metadata ?? {})),
+          ],
         }),
       );
     }
@@ -114,7 +129,8 @@ FROM ${recordset}`,
 UPDATE ${table} t SET status = coalesce(r.status, t.status), postings = coalesce(r.postings, t.postings),
   reversed_by = coalesce(r."reversedBy", t.reversed_by), reversed_at = coalesce(r."reversedAt", t.reversed_at),
   version = t.version + r.versions
-FROM ${recordset}
+FROM json_to_recordset($1::json) AS r(ledger text, "transactionId" text, status text, postings json,
+  "reversedBy" text, "reversedAt" timestamptz, versions integer)
 WHERE t.ledger = r.ledger AND t.transaction_id = r."transactionId"`,
           values: [JSON.stringify(changed)],
         }),
