@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { HttpClient, LedgerClient } from '../support/client.js';
+import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
+import { type RialtoServer, rialto } from '../support/server.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { Load, nothing } from './load.js';
+
+describe('Asked to stop', () => {
+  let postgres: PostgresServer;
+  let proxy: TcpProxy;
+  let pool: pg.Pool;
+  let server: RialtoServer;
+
+  beforeAll(async () => {
+    postgres = await startPostgresServer();
+    proxy = await TcpProxy.to(postgres.url);
+    pool = new pg.Pool({ connectionString: postgres.url });
+    server = await rialto(proxy.urlOf(postgres.url));
+  });
+
+  beforeEach(() => server.start());
+
+  afterEach(async () => {
+    proxy.delayMs = 0;
+    await server.kill();
+  });
+
+  afterAll(async () => {
+    await proxy?.close();
+    await pool?.end();
+    await postgres?.stop();
+  });
+
+  test('under load, a process answers what it has taken, and ends well', async () => {
+    const load = new Load([server]);
+    await load.openAccounts();
+    load.begin();
+    for (let stop = 0; stop < 3; stop++) {
+      await load.progress(200);
+      expect(await server.stop()).toBe(0);
+      await server.start();
+    }
+    await load.end();
+    await load.askAgain();
+    load.close();
+    expect(await load.wrongs(pool)).toEqual(nothing);
+  });
+
+  test('a process answers the requests that are under way, and does not wait for clients that keep their connection', async () => {
+    const ledger = new LedgerClient(new HttpClient(server), 'slow');
+    await ledger.openSource('world');
+    await ledger.openAccount('alice');
+    proxy.delayMs = 300;
+    const underWay = Array.from({ length: 5 }, () => ledger.transfer('world', 'alice', '1'));
+    await sleep(100);
+    const stopped = server.stop();
+    const answers = await Promise.all(underWay);
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201, 201]);
+    expect(await stopped).toBe(0);
+    expect(server.log).not.toContain('could not stop in time');
+    ledger.http.close();
+  });
+
+  test('a process does not wait for ever for a request that never ends', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const endless = request(`${server.url}/v1/ledgers/main/accounts`, { method: 'POST', agent, headers: { 'content-type': 'application/json' } });
+    endless.on('error', () => undefined);
+    endless.write('{"accountId":');
+    await once(endless, 'socket');
+    await sleep(100);
+    await server.kill();
+    const impatient = await rialto(postgres.url, { SHUTDOWN_TIMEOUT_MS: '500' });
+    await impatient.start();
+    const stuck = request(`${impatient.url}/v1/ledgers/main/accounts`, { method: 'POST', agent, headers: { 'content-type': 'application/json' } });
+    stuck.on('error', () => undefined);
+    stuck.write('{"accountId":');
+    await sleep(200);
+    expect(await impatient.stop()).toBe(1);
+    expect(impatient.log).toContain('could not stop in time');
+    agent.destroy();
+  });
+});
