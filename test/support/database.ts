@@ -2,13 +2,16 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 
 export interface TestDatabase {
+  name: string;
   url: string;
   pool: pg.Pool;
   drop(): Promise<void>;
 }
 
-/** A migrated, empty database of its own for a suite. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** A database of its own for a suite: migrated and empty, or a copy of another one that nobody is connected to. */
+export async function createTestDatabase(
+  template = environment('RIALTO_TEST_TEMPLATE'),
+): Promise<TestDatabase> {
   const name = `rialto_test_${randomBytes(6).toString('hex')}`;
   await administer(async (admin) => {
     // Copying the files is the quickest way for a small template, and the only one before PostgreSQL 15.
@@ -16,12 +19,13 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       `select current_setting('server_version_num')::int as version`,
     );
     const strategy = rows[0]!.version >= 150_000 ? 'strategy file_copy' : '';
-    await admin.query(`create database ${name} template ${environment('RIALTO_TEST_TEMPLATE')} ${strategy}`);
+    await admin.query(`create database ${name} template ${template} ${strategy}`);
   });
   const url = new URL(environment('RIALTO_TEST_POSTGRES'));
   url.pathname = `/${name}`;
   const pool = new pg.Pool({ connectionString: url.href });
   return {
+    name,
     url: url.href,
     pool,
     async drop() {

@@ -1,0 +1,162 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HttpClient, LedgerClient } from '../support/client.js';
+import { root } from '../support/command.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { startRialto, type RialtoServer } from '../support/server.js';
+
+/** A command-line tool as `npm run` starts it, on a database. */
+function tool(database: TestDatabase, name: string, ...args: string[]) {
+  const env = { PATH: process.env.PATH, DATABASE_URL: database.url };
+  const child = spawn(process.execPath, [`${root}dist/cli/${name}.js`, ...args], { env });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const ended = once(child, 'exit').then(([code]) => ({ code: code as number | null, output }));
+  return { child, ended };
+}
+
+const audit = (database: TestDatabase) => tool(database, 'audit').ended;
+
+async function makeHistory(server: RialtoServer): Promise<LedgerClient> {
+  const ledger = new LedgerClient(new HttpClient(server), 'main');
+  await ledger.openSource('world');
+  for (let i = 0; i < 20; i++) await ledger.openAccount(`a${i}`);
+  const items = Array.from({ length: 1_000 }, (_, i) => ({
+    transactionId: `t${i}`,
+    postings: [{ source: 'world', destination: `a${i % 20}`, amount: '5' }],
+  }));
+  expect((await ledger.bulk(items)).status).toBe(200);
+  await ledger.authorise('a0', 'a1', '7', { transactionId: 'pending' });
+  const reversed = await ledger.reverse('t1');
+  // All views are there before a test damages one.
+  const headers = { 'consistency-token': String(reversed.headers['consistency-token']) };
+  for (const path of ['accounts/a0', 'accounts/a0/entries', 'transactions/t1', 'trial-balance']) {
+    expect((await ledger.http.get(ledger.path(path), headers)).status).toBe(200);
+  }
+  return ledger;
+}
+
+describe('The audit', () => {
+  let history: TestDatabase;
+  let database: TestDatabase;
+
+  beforeAll(async () => {
+    history = await createTestDatabase();
+    const server = await startRialto(history.url);
+    (await makeHistory(server)).http.close();
+    await server.stop();
+  });
+
+  beforeEach(async () => (database = await createTestDatabase(history.name)));
+  afterEach(() => database.drop());
+  afterAll(() => history.drop());
+
+  test('finds every invariant to hold, and counts what it looked at', async () => {
+    const { code, output } = await audit(database);
+    expect(output).toContain('All invariants hold.');
+    expect(output).toContain('1 positions are 1 … head in every partition: 16 partitions, 1023 events');
+    expect(output).toContain('7 ledger_entries equals the replay of its events: 2002 rows from 1023 events');
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    ['an event is missing', '1 positions', `DELETE FROM events WHERE position = 500`],
+    ['the head is wrong', '1 positions', `UPDATE partitions SET head = head + 1 WHERE head > 0`],
+    ['a stream has a gap', '2 versions', `UPDATE stream_links SET version = 9999 WHERE stream = 'account/main/a3' AND version = 5`],
+    ['a link leads nowhere', '2 versions', `UPDATE stream_links SET position = 99999 WHERE stream = 'account/main/a3' AND version = 5`],
+    ['money appeared', '3 balances add up to 0', `UPDATE ledger_accounts SET balance = balance + 1 WHERE account_id = 'a3'`],
+    ['an account is below its floor', '3 no account is below', `UPDATE ledger_accounts SET balance = -1 WHERE account_id = 'a3'`],
+    ['a booked balance does not follow', '3 every booked balance', `UPDATE ledger_entries SET amount = 6 WHERE account_id = 'a3' AND transaction_id = 't3'`],
+    [
+      'a command took effect twice',
+      '6 every command',
+      `UPDATE events SET metadata = jsonb_set(metadata, '{commandId}', (SELECT metadata->'commandId' FROM events WHERE position = 3))
+       WHERE position = 9`,
+    ],
+    ['a read table lost a row', '7 ledger_transactions', `DELETE FROM ledger_transactions WHERE transaction_id = 't7'`],
+    ['a read table has another status', '7 ledger_transactions', `UPDATE ledger_transactions SET status = 'voided' WHERE transaction_id = 't7'`],
+    ['a sum is wrong', '7 ledger_trial_balances', `UPDATE ledger_trial_balances SET credits = credits + 1`],
+  ])('tells when %s', async (_what, invariant, damage) => {
+    await database.pool.query(damage);
+    const { code, output } = await audit(database);
+    expect(output).toMatch(new RegExp(`BROKEN  ${invariant}.*\\n {10}\\S`));
+    expect(code).toBe(1);
+  });
+
+});
+
+describe('A rebuild', () => {
+  let database: TestDatabase;
+  let server: RialtoServer;
+  let ledger: LedgerClient;
+
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    server = await startRialto(database.url);
+    ledger = await makeHistory(server);
+  });
+
+  afterEach(async () => {
+    ledger.http.close();
+    await server.kill();
+    await database.drop();
+  });
+
+  test('mends a damaged view while transfers go on', async () => {
+    await database.pool.query(`UPDATE ledger_accounts SET version = version + 1 WHERE account_id IN ('a3', 'a4')`);
+    let going = true;
+    let transfers = 0;
+    const load = (async () => {
+      for (; going; transfers++) {
+        const { status } = await ledger.transfer('world', `a${transfers % 20}`, '1');
+        expect(status).toBe(201);
+        expect((await ledger.http.get(ledger.path('accounts/a5'))).status).toBe(200);
+      }
+    })();
+    const { code, output } = await tool(database, 'rebuild', 'ledger-accounts').ended;
+    going = false;
+    await load;
+    expect(output).toContain('ledger_accounts was rebuilt with 21 rows; 2 differed from the old table.');
+    expect(code).toBe(0);
+    expect(transfers).toBeGreaterThan(0);
+    expect((await audit(database)).code).toBe(0);
+  });
+
+  test('of any view changes nothing when nothing was wrong', async () => {
+    for (const view of ['ledger-accounts', 'ledger-entries', 'ledger-transactions', 'ledger-trial-balances']) {
+      const { code, output } = await tool(database, 'rebuild', view).ended;
+      expect(output).toContain('; 0 differed from the old table.');
+      expect(code).toBe(0);
+    }
+    const { rows } = await database.pool.query(`SELECT indexname FROM pg_indexes WHERE indexname LIKE '%rebuild%'`);
+    expect(rows).toEqual([]);
+  });
+
+  test('that was killed half-way is gone on with', async () => {
+    for (let kill = 0; kill < 3; kill++) {
+      const { child, ended } = tool(database, 'rebuild', 'ledger-entries');
+      await sleep(700 + kill * 250);
+      child.kill('SIGKILL');
+      await ended;
+      expect((await ledger.http.get(ledger.path('accounts/a5/entries'))).status).toBe(200);
+    }
+    const { code, output } = await tool(database, 'rebuild', 'ledger-entries').ended;
+    expect(output).toContain('ledger_entries was rebuilt with 2002 rows; 0 differed');
+    expect(code).toBe(0);
+    expect((await audit(database)).code).toBe(0);
+  });
+
+  test('does not run twice at once', async () => {
+    const both = await Promise.all([1, 2].map(() => tool(database, 'rebuild', 'ledger-entries').ended));
+    expect(both.some(({ code }) => code === 0)).toBe(true);
+    for (const { code, output } of both) if (code !== 0) expect(output).toContain('is being rebuilt by another process');
+    expect((await audit(database)).code).toBe(0);
+  });
+
+  test('of a view that does not exist names those that do', async () => {
+    const { code, output } = await tool(database, 'rebuild', 'ledger-nothing').ended;
+    expect(output).toContain('one of: ledger-accounts, ledger-entries, ledger-transactions, ledger-trial-balances');
+    expect(code).toBe(1);
+  });
+});
