@@ -58,6 +58,8 @@ interface Pending {
   /** Streams that a decision turned out to need beyond those it had named. */
   readonly extraStreams: Stream[];
   rounds: number;
+  /** Ids it takes for new may not be: they are looked up like any other. */
+  doubtsNew: boolean;
 }
 
 /** What the writer knows of a partition. `head` and `revision` are as of the states in the cache. */
@@ -186,6 +188,7 @@ export class LogWriter {
       streams: [],
       extraStreams: [],
       rounds: 0,
+      doubtsNew: false,
     };
   }
 
@@ -291,6 +294,7 @@ export class LogWriter {
       statesOf.set(partition, states);
       const streams = write.streams(states);
       pending.streams = extraStreams.length > 0 ? [...streams, ...extraStreams] : streams;
+      if (pending.doubtsNew) pending.streams = pending.streams.map((stream) => ({ ...stream, isNew: false }));
       for (const stream of pending.streams) {
         if (!states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
       }
@@ -567,10 +571,11 @@ export class LogWriter {
     }
     if (kind === 'duplicate' && failures <= 2) {
       // An id that was taken for new is not, or a state was not what the log says: read everything anew, locked.
-      for (const { partition } of open) {
-        this.cache.forget(partition);
-        this.loaded.delete(partition);
-        this.contention.set(partition, contendedBatches);
+      for (const pending of open) {
+        pending.doubtsNew = true;
+        this.cache.forget(pending.partition);
+        this.loaded.delete(pending.partition);
+        this.contention.set(pending.partition, contendedBatches);
       }
       return open;
     }

@@ -1,0 +1,132 @@
+import { Registry } from 'prom-client';
+import { createPools } from '../../src/platform/database/pools.js';
+import { EventCatalogue } from '../../src/platform/log/catalogue.js';
+import { DatabaseClock } from '../../src/platform/log/database-clock.js';
+import { Rejection, type Decide } from '../../src/platform/log/decision.js';
+import { stream, type Event, type EventModule, type Stream, type StreamType } from '../../src/platform/log/stream.js';
+import { TailBuffer } from '../../src/platform/log/tail-buffer.js';
+import { LogWriter, type Outcome, type Write } from '../../src/platform/log/writer.js';
+import { WriterMetrics } from '../../src/platform/observability/metrics.js';
+
+/** The smallest module: counters that can be counted up, and never below zero. */
+export type Counted = Event<'test.counted.v2', { counter: string; by: number }>;
+export type Moved = Event<'test.moved.v1', { from: string; to: string; by: number }>;
+
+export interface Counter {
+  readonly name: string;
+  readonly value: number;
+}
+
+const counterType: StreamType<Counter, Counted | Moved> = {
+  name: 'counter',
+  stateVersion: 1,
+  stateBytes: () => 100,
+  initial: (name) => ({ name, value: 0 }),
+  evolve(state, { type, data }) {
+    if (type === 'test.counted.v2') return { ...state, value: state.value + data.by };
+    return { ...state, value: state.value + (data.to === state.name ? data.by : -data.by) };
+  },
+};
+
+export const counter = (name: string, isNew = false): Stream<Counter> => stream(counterType, name, isNew);
+
+export const counters: EventModule = {
+  events: [
+    { type: 'test.counted.v2', streams: ({ counter: name }: Counted['data']) => [counter(name)] },
+    { type: 'test.moved.v1', streams: ({ from, to }: Moved['data']) => [counter(from), counter(to)] },
+  ],
+  upcasts: {
+    // Version 1 called it `name`, and counted in strings.
+    'test.counted.v1': ({ name, amount }: { name: string; amount: string }) => ({
+      type: 'test.counted.v2',
+      data: { counter: name, by: Number(amount) },
+    }),
+  },
+};
+
+let commands = 0;
+export const newCommandId = () => `c${++commands}`;
+
+type Rest = Partial<Write> & { key?: string };
+
+const write = (name: string, streams: Write['streams'], decide: Decide<unknown>, { key, ...rest }: Rest): Write => ({
+  partitionKey: name,
+  commandId: key ?? newCommandId(),
+  commandType: 'test.count',
+  metadata: {},
+  ...(key && { record: { fingerprint: 'same' } }),
+  streams,
+  decide,
+  ...rest,
+});
+
+/** Counts, unless that would go below zero. Answers with the value it leads to. */
+export function count(name: string, by = 1, rest: Rest = {}): Write {
+  return write(
+    name,
+    () => [counter(name)],
+    (states) => {
+      const { value } = states.of(counter(name));
+      if (value + by < 0) throw new Rejection('below-zero', `${name} is ${value}`);
+      return { events: [{ type: 'test.counted.v2', data: { counter: name, by } }], answer: value + by, created: true };
+    },
+    rest,
+  );
+}
+
+/** What a counter stands at. */
+export function look(name: string, partitionKey = name): Write {
+  return write(name, () => [counter(name)], (states) => ({ events: [], answer: states.of(counter(name)).value }), { partitionKey });
+}
+
+export function move(from: string, to: string, by: number, partitionKey: string): Write {
+  return write(
+    partitionKey,
+    () => [counter(from), counter(to)],
+    (states) => {
+      if (states.of(counter(from)).value < by) throw new Rejection('below-zero', `${from} has too little`);
+      return { events: [{ type: 'test.moved.v1', data: { from, to, by } }], answer: null };
+    },
+    {},
+  );
+}
+
+export const answerOf = (outcome: Outcome): unknown =>
+  outcome.status === 'executed' ? JSON.parse(outcome.answer) : outcome.rejection.code;
+
+/** A log writer with everything it needs, as a process has it. */
+export function startWriter(url: string, options: { stateCacheBytes?: number; queueLimit?: number; module?: EventModule } = {}) {
+  const registry = new Registry();
+  const pools = createPools(url, 2, () => undefined);
+  const catalogue = new EventCatalogue();
+  catalogue.add(options.module ?? counters);
+  const tail = new TailBuffer(20_000);
+  const committed: number[][] = [];
+  const writer = new LogWriter(pools.writer, catalogue, tail, new DatabaseClock(), new WriterMetrics(registry), {
+    partitions: 16,
+    queueLimit: options.queueLimit ?? 10_000,
+    stateCacheBytes: options.stateCacheBytes ?? 10_000_000,
+    onCommitted: (partitions) => committed.push([...partitions]),
+  });
+  return {
+    writer,
+    pools,
+    catalogue,
+    tail,
+    registry,
+    committed,
+    execute: (one: Write) => writer.execute(one),
+    value: async (name: string, partitionKey?: string) => answerOf(await writer.execute(look(name, partitionKey))),
+    async metric(name: string): Promise<number> {
+      const metric = await registry.getSingleMetric(name)!.get();
+      const values = metric.values as { value: number; metricName?: string }[];
+      return values.find(({ metricName }) => metricName === `${name}_count`)?.value ?? values[0]?.value ?? 0;
+    },
+    async close() {
+      await writer.close();
+      await Promise.all(Object.values(pools).map((pool) => pool.end()));
+    },
+  };
+}
+
+export type TestWriter = ReturnType<typeof startWriter>;
