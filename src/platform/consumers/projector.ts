@@ -116,7 +116,7 @@ export class Projector {
       return false;
     }
     const started = performance.now();
-    const events = await this.read(client, claimed, limit);
+    const { events, unfinished } = await this.read(client, claimed, limit);
     const moved = { consumer: [] as string[], partition: [] as number[], position: [] as number[] };
     const statements: Promise<unknown>[] = [];
     let count = 0;
@@ -127,12 +127,12 @@ export class Projector {
         const all = events.get(partition) ?? [];
         const first = all[0]?.position ?? 0;
         const own = position + 1 === first ? all : all.filter((event) => event.position > position);
+        if (unfinished.has(partition)) more = true;
         if (own.length === 0) continue;
         for (const event of own) batch.push(event);
         moved.consumer.push(consumer);
         moved.partition.push(partition);
         moved.position.push(own.at(-1)!.position);
-        if (own.length >= limit) more = true;
       }
       if (batch.length === 0) continue;
       count = Math.max(count, batch.length);
@@ -154,18 +154,23 @@ export class Projector {
     try {
       await projection.project(batch, client, projection.table);
     } catch (error) {
-      if (classify(error) !== 'rejected' || batch.length > 1) throw error;
+      const kind = classify(error);
+      if (kind === 'unreachable' || kind === 'transient' || batch.length > 1) throw error;
       throw new PoisonEventError(batch[0]!.position, batch[0]!.type, error);
     }
   }
 
-  /** The events after each partition's rearmost checkpoint: from memory where they are, else in one query. */
+  /**
+   * The events after each partition's rearmost checkpoint: from memory where they are, else in one query. And the
+   * partitions in which there may be more.
+   */
   private async read(
     client: pg.PoolClient,
     claimed: ClaimedCheckpoint[],
     limit: number,
-  ): Promise<Map<number, RecordedEvent[]>> {
+  ): Promise<{ events: Map<number, RecordedEvent[]>; unfinished: Set<number> }> {
     const events = new Map<number, RecordedEvent[]>();
+    const unfinished = new Set<number>();
     const partitions: number[] = [];
     const positions: number[] = [];
     for (const [partition, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.partition)) {
@@ -173,20 +178,22 @@ export class Projector {
       const held = this.tail.after(partition, position, limit);
       if (held && held.length > 0) {
         events.set(partition, held);
+        if (held.length >= limit) unfinished.add(partition);
       } else {
         partitions.push(partition);
         positions.push(position);
       }
     }
-    if (partitions.length === 0) return events;
+    if (partitions.length === 0) return { events, unfinished };
     const perPartition = Math.max(1, Math.floor(limit / partitions.length));
     const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, perPartition] };
     for (const row of (await client.query<StoredEventRow>(read)).rows) {
       const list = events.get(row.partition) ?? [];
       events.set(row.partition, list);
       list.push(this.upcast(row, limit));
+      if (list.length >= perPartition) unfinished.add(row.partition);
     }
-    return events;
+    return { events, unfinished };
   }
 
   private upcast(row: StoredEventRow, limit: number): RecordedEvent {

@@ -1,0 +1,258 @@
+import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
+import type { Projection } from '../../src/platform/consumers/projection.js';
+import { Projector } from '../../src/platform/consumers/projector.js';
+import { Visibility } from '../../src/platform/consumers/visibility.js';
+import { ConsumerMetrics } from '../../src/platform/observability/metrics.js';
+import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { type Counted, count, startWriter, type TestWriter } from './counters.js';
+
+interface Checkpoint {
+  consumer: string;
+  partition: number;
+  position: number;
+  failed_position: number | null;
+  failed_type: string | null;
+  error: string | null;
+  attempts: number;
+}
+
+/** A table of sums, one row per counter; `onBatch` may object to what it is to apply. */
+function sums(name: string, onBatch: (events: readonly RecordedEvent<Counted>[]) => void = () => undefined): Projection {
+  return {
+    name,
+    table: name,
+    key: ['counter'],
+    async project(events, sql, table) {
+      const counted = events as readonly RecordedEvent<Counted>[];
+      onBatch(counted);
+      const rows = JSON.stringify(counted.map(({ data }) => data));
+      await sql.query({
+        name: `${table}-add`,
+        text: `INSERT INTO ${table} AS t (counter, value) SELECT counter, sum(by) FROM json_to_recordset($1::json) AS r(counter text, by bigint)
+          GROUP BY counter ON CONFLICT (counter) DO UPDATE SET value = t.value + excluded.value`,
+        values: [rows],
+      });
+    },
+  };
+}
+
+/** Has a row per event; the same `by` twice violates a unique key, which only the database knows. */
+const distinct: Projection = {
+  name: 'distinct_counts',
+  table: 'distinct_counts',
+  key: ['value'],
+  async project(events, sql, table) {
+    const rows = JSON.stringify((events as readonly RecordedEvent<Counted>[]).map(({ data }) => data));
+    const text = `INSERT INTO ${table} (counter, value) SELECT counter, by FROM json_to_recordset($1::json) AS r(counter text, by bigint)`;
+    await sql.query({ name: `${table}-add`, text, values: [rows] });
+  },
+};
+
+describe('The projector', () => {
+  let database: TestDatabase;
+  let writers: TestWriter[];
+
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    writers = [];
+    for (const table of ['sums', 'other_sums']) {
+      await database.pool.query(`CREATE TABLE ${table} (counter text PRIMARY KEY, value bigint NOT NULL)`);
+    }
+    await database.pool.query('CREATE TABLE distinct_counts (counter text, value bigint, UNIQUE (value))');
+  });
+
+  afterEach(async () => {
+    await Promise.all(writers.map((writer) => writer.close()));
+    await database.drop();
+  });
+
+  /** A process that has these projections. */
+  const start = async (projections: Projection[], { url = database.url, writer = startWriter(url) } = {}) => {
+    writers.push(writer);
+    const catalogue = new ProjectionCatalogue();
+    catalogue.add(...projections);
+    const visibility = new Visibility(writer.pools.log, () => undefined);
+    const poison: string[] = [];
+    const metrics = new ConsumerMetrics(writer.registry, writer.pools.log);
+    const projector = new Projector(writer.pools.projector, writer.catalogue, writer.tail, visibility, metrics, catalogue, ({ consumer, position }) =>
+      poison.push(`${consumer} ${position}`),
+    );
+    await projector.prepare();
+    return { ...writer, projector, visibility, poison };
+  };
+  const runAll = async ({ projector }: { projector: Projector }) => {
+    let runs = 0;
+    do runs++;
+    while (await projector.run());
+    return runs;
+  };
+  const valuesOf = async (table: string) =>
+    Object.fromEntries((await database.pool.query(`SELECT counter, value::int FROM ${table}`)).rows.map(({ counter, value }) => [counter, value]));
+  const checkpoints = async (where = 'true'): Promise<Checkpoint[]> =>
+    (await database.pool.query(`SELECT consumer, partition, position::int, failed_position::int, failed_type, error, attempts FROM checkpoints WHERE ${where} ORDER BY consumer, partition`)).rows;
+  const lag = async (consumer: string) =>
+    (await database.pool.query('SELECT sum(head - position)::int AS lag FROM checkpoints JOIN partitions USING (partition) WHERE consumer = $1', [consumer])).rows[0].lag;
+  /** Ten partitions, at least. */
+  const names = Array.from({ length: 30 }, (_, index) => `n${index}`);
+  const ones = Object.fromEntries(names.map((name) => [name, 1]));
+
+  test('applies what was written, once, whether it finds it in memory or in the log', async () => {
+    const here = await start([sums('sums')]);
+    await Promise.all(names.map((name) => here.execute(count(name))));
+    await runAll(here);
+    expect(await valuesOf('sums')).toEqual(ones);
+    const elsewhere = await start([sums('sums'), sums('other_sums')]);
+    await runAll(elsewhere);
+    await runAll(here);
+    expect([await valuesOf('sums'), await valuesOf('other_sums')]).toEqual([ones, ones]);
+    expect([await lag('sums'), await lag('other_sums')]).toEqual([0, 0]);
+  });
+
+  test('goes on at once while there is more than one run takes, over all partitions', async () => {
+    const writer = startWriter(database.url);
+    for (let batch = 0; batch < 24; batch++) {
+      await Promise.all(Array.from({ length: 300 }, (_, index) => writer.execute(count(names[index % 30]!))));
+    }
+    const elsewhere = await start([sums('sums')]);
+    expect(await runAll(elsewhere)).toBeGreaterThan(1);
+    expect(await lag('sums')).toBe(0);
+    expect(await valuesOf('sums')).toEqual(Object.fromEntries(names.map((name) => [name, 240])));
+    await writer.close();
+  });
+
+  test('shares the work between processes without doing any of it twice', async () => {
+    const processes = await Promise.all([start([sums('sums'), sums('other_sums')]), start([sums('sums'), sums('other_sums')])]);
+    for (let round = 0; round < 10; round++) {
+      await Promise.all([
+        ...names.map((name, index) => processes[index % 2]!.execute(count(name))),
+        ...processes.map(({ projector }) => projector.run()),
+      ]);
+    }
+    for (const one of processes) await runAll(one);
+    expect(await valuesOf('sums')).toEqual(Object.fromEntries(names.map((name) => [name, 10])));
+    expect(await valuesOf('other_sums')).toEqual(await valuesOf('sums'));
+  });
+
+  describe('at an event that it can not get past', () => {
+    /** 13 is what nobody likes. */
+    const dislikes = (events: readonly RecordedEvent<Counted>[]) => {
+      if (events.some(({ data }) => data.by === 13)) throw new Error('13 is unlucky \u0000');
+    };
+
+    const history = async (writer: TestWriter) => {
+      await Promise.all(names.map((name) => writer.execute(count(name))));
+      for (const by of [2, 3, 13, 4, 5]) await writer.execute(count('n0', by));
+    };
+
+    test('stops there, and says so, and nobody else stops', async () => {
+      const one = await start([sums('sums', dislikes), sums('other_sums')]);
+      await history(one);
+      await runAll(one);
+      expect(await valuesOf('other_sums')).toEqual({ ...ones, n0: 28 });
+      expect(await valuesOf('sums')).toEqual({ ...ones, n0: 6 });
+      const [degraded, ...others] = await checkpoints('failed_position IS NOT NULL');
+      expect(others).toEqual([]);
+      expect(degraded).toMatchObject({ consumer: 'sums', failed_type: 'test.counted.v2', attempts: 1, error: '13 is unlucky \uFFFD' });
+      expect(degraded!.failed_position).toBe(degraded!.position + 1);
+      expect(one.poison).toEqual([`sums ${degraded!.failed_position}`]);
+
+      // What comes behind it in its partition waits; no other partition does.
+      const held = names.filter((name) => one.writer.partitionOf(name) === degraded!.partition);
+      await Promise.all(names.map((name) => one.execute(count(name))));
+      await runAll(one);
+      const expected = Object.fromEntries(names.map((name) => [name, held.includes(name) ? 1 : 2]));
+      expect(await valuesOf('sums')).toEqual({ ...expected, n0: 6 });
+      expect(held.length).toBeLessThan(names.length);
+    });
+
+    test('tries again when it is due, never skips it, and goes on once it can', async () => {
+      let fixed = false;
+      const one = await start([sums('sums', (events) => fixed || dislikes(events))]);
+      await history(one);
+      await runAll(one);
+      const due = `UPDATE checkpoints SET retry_at = now() WHERE failed_position IS NOT NULL`;
+      for (let attempts = 2; attempts <= 3; attempts++) {
+        await database.pool.query(due);
+        await runAll(one);
+        expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([{ attempts }]);
+        expect((await valuesOf('sums')).n0).toBe(6);
+      }
+      fixed = true;
+      await runAll(one);
+      expect((await valuesOf('sums')).n0).toBe(6);
+      await database.pool.query(due);
+      await runAll(one);
+      expect(await valuesOf('sums')).toEqual({ ...ones, n0: 28 });
+      expect(await checkpoints('failed_position IS NOT NULL OR attempts > 0 OR error IS NOT NULL')).toEqual([]);
+    });
+
+    test('that only the database refuses, does the same', async () => {
+      const one = await start([distinct, sums('sums')]);
+      for (const [index, name] of names.entries()) await one.execute(count(name, index + 100));
+      await one.execute(count('n0', 7));
+      await one.execute(count('n0', 7));
+      await one.execute(count('n0', 8));
+      await runAll(one);
+      expect((await valuesOf('sums')).n0).toBe(122);
+      expect(Object.keys(await valuesOf('distinct_counts'))).toHaveLength(30);
+      expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([
+        { consumer: 'distinct_counts', error: expect.stringContaining('duplicate key'), attempts: 1 },
+      ]);
+    });
+
+    test('that no module knows, does the same', async () => {
+      const writer = startWriter(database.url);
+      await history(writer);
+      await writer.close();
+      await database.pool.query(`UPDATE events SET type = 'test.of-the-future.v1' WHERE data->>'by' = '13'`);
+      const one = await start([sums('sums'), sums('other_sums')]);
+      await runAll(one);
+      expect(await valuesOf('sums')).toEqual({ ...ones, n0: 6 });
+      expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([
+        { consumer: 'other_sums', failed_type: 'test.of-the-future.v1' },
+        { consumer: 'sums', failed_type: 'test.of-the-future.v1' },
+      ]);
+    });
+
+    test('reads one of a former version as what it means today', async () => {
+      const writer = startWriter(database.url);
+      await writer.execute(count('a', 5));
+      await writer.close();
+      await database.pool.query(`UPDATE events SET type = 'test.counted.v1', data = '{"name": "a", "amount": "7"}'`);
+      await runAll(await start([sums('sums')]));
+      expect(await valuesOf('sums')).toEqual({ a: 7 });
+    });
+  });
+
+  test.each(['answer', 'fate', 'message'] as const)('applies nothing twice when the %s of its commit is lost', async (lost) => {
+    const proxy = await TcpProxy.to(database.url);
+    const one = await start([sums('sums')], { url: proxy.urlOf(database.url) });
+    await Promise.all(names.map((name) => one.execute(count(name))));
+    const cut = proxy.cutOnce({ connection: 'rialto projector', sent: 'COMMIT', lost });
+    await expect(one.projector.run()).rejects.toThrow();
+    await cut;
+    await runAll(one);
+    expect(await valuesOf('sums')).toEqual(ones);
+    expect(await lag('sums')).toBe(0);
+    await Promise.all(writers.splice(0).map((writer) => writer.close()));
+    await proxy.close();
+  });
+
+  describe('tells who waits for a position', () => {
+    test('as soon as it is there, whoever got there', async () => {
+      const [here, there] = [await start([sums('sums')]), await start([sums('sums')])];
+      const outcome = await here.execute(count('a'));
+      const both = Promise.all([here, there].map(({ visibility }) => visibility.waitFor(['sums'], [outcome], 30_000)));
+      await here.projector.run();
+      await both;
+    });
+
+    test('or that it did not get there', async () => {
+      const { visibility, execute } = await start([sums('sums')]);
+      const outcome = await execute(count('a'));
+      await expect(visibility.waitFor(['sums'], [outcome], 50)).rejects.toMatchObject({ code: 'projection-behind' });
+    });
+  });
+});
