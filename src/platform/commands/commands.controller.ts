@@ -13,7 +13,9 @@ import { Inbox, type CommandRow } from './inbox.js';
 
 const { PlainEndpoint } = endpoints({});
 
-const commandParams = z.strictObject({ commandId: z.string().min(1).max(600) });
+const commandParams = z.strictObject({
+  commandId: z.string().regex(/^[\x21-\x7e]{1,600}$/, '1 to 600 visible ASCII characters'),
+});
 const commandsQuery = z.strictObject({
   status: z.enum(['accepted', 'scheduled', 'failed']),
   limit: limitSchema,
