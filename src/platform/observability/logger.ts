@@ -7,6 +7,6 @@ export type { Logger } from 'pino';
  * per line cost a third of the throughput under load, chunks of 4 kB still 4 %. `flush` before the process ends.
  */
 export function createLogger(level: string): Logger & { flush(): void } {
-  const stream = destination({ dest: 1, sync: false, minLength: 65_536, periodicFlush: 100 });
+  const stream = destination({ dest: 1, sync: false, minLength: 65_536, maxWrite: 131_072, periodicFlush: 100 });
   return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, stream);
 }
