@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -49,7 +50,10 @@ async function main(): Promise<void> {
     }, config.shutdownTimeoutMs);
     // In this order: nothing new comes in, what is under way gets its answer, and only then its means are taken away.
     await workers.stopTaking();
+    // Closing ends the connections that are idle then; those that get their last answer later are idle after that.
+    const idle = setInterval(() => (app.getHttpServer() as Server).closeIdleConnections(), 50);
     await app.close();
+    clearInterval(idle);
     await workers.end();
     await embedded?.stop();
     clearTimeout(deadline);
