@@ -35,6 +35,8 @@ export class Worker {
   constructor(
     private readonly options: {
       readonly sweepIntervalMs: number;
+      /** How long to let work gather before it is looked at again. Default: not at all. */
+      readonly restMs?: number;
       /** Does what there is to do; true when it should be called again at once. */
       work(): Promise<boolean>;
       onError(error: unknown): void;
@@ -77,8 +79,12 @@ export class Worker {
 
   private async run(): Promise<void> {
     try {
-      do this.again = false;
-      while (((await this.options.work()) || this.again) && !this.stopped);
+      let more = true;
+      while ((more || this.again) && !this.stopped) {
+        if (!more && this.options.restMs) await new Promise((resume) => setTimeout(resume, this.options.restMs));
+        this.again = false;
+        more = await this.options.work();
+      }
       this.failures = 0;
     } catch (error) {
       this.failures++;
