@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { transformFile } from '@swc/core';
+import { nodeFlags } from '../scripts/lib/node-flags.mjs';
 import { Broken, load } from './measure.mjs';
 import { percentile } from './numbers.mjs';
 import { findProgram, freePort, here, runProgram, startServer } from './systems.mjs';
 
 /** The product as a user starts it, on a database of its own: nothing is set but that and the port. */
 export async function startRialto(postgres, database, accounts) {
-  const server = await startServer('rialto', ['--enable-source-maps', 'dist/main.js'], {
+  const server = await startServer('rialto', [...nodeFlags, 'dist/main.js'], {
     DATABASE_URL: postgres.url(database),
     PORT: String(await freePort()),
   });

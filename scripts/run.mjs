@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeFlags } from './lib/node-flags.mjs';
 import { giveUp, prepare, root } from './lib/prepare.mjs';
 import { supervise } from './lib/supervise.mjs';
 
@@ -13,4 +14,4 @@ if (!names.includes(name)) giveUp(`Usage: node scripts/run.mjs <${names.join('|'
 
 const settings = join(root, '.env');
 if (existsSync(settings)) process.loadEnvFile(settings);
-supervise(['--enable-source-maps', join(directory, `${name}.js`), ...args]);
+supervise([...nodeFlags, join(directory, `${name}.js`), ...args]);

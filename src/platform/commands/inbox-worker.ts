@@ -39,12 +39,20 @@ export class InboxWorker {
       await this.bus.execute<Outcome>(new command(payload, envelope));
       this.metrics.executed.inc();
     } catch (error) {
-      // Nobody's fault: it stays claimed, and is found again when the claim has run out.
-      if (error instanceof UnavailableError) return;
+      if (error instanceof UnavailableError) return this.giveBack(claimed);
       const reason = withoutNul(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
       const fate = await this.inbox.retryLater(claimed, reason);
       this.metrics.failed.inc({ fate });
       this.logger.error({ err: error, commandId, type, attempts: claimed.attempts, fate }, 'command failed');
+    }
+  }
+
+  /** Nobody's fault. Without a database to say so to, the command is found again when the claim has run out. */
+  private async giveBack(claimed: ClaimedCommand): Promise<void> {
+    try {
+      await this.inbox.giveBack(claimed);
+    } catch (error) {
+      this.logger.warn({ err: error, commandId: claimed.command_id }, 'a command stays claimed for now');
     }
   }
 }

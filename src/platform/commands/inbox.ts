@@ -84,6 +84,11 @@ UPDATE commands SET
   error = $3
 WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
 
+/** An attempt that was turned away, not made: soon again, and not counted. */
+const giveBackSql = `
+UPDATE commands SET due_at = clock_timestamp() + interval '1 second', attempts = greatest(attempts - 1, 0)
+WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
+
 const columns = 'partition, command_id, type, status, result, attempts, error, accepted_at, completed_at, due_at';
 
 const redriveSql = `
@@ -138,6 +143,11 @@ export class Inbox {
     const values = [command.partition, command.command_id, error, isLast ? null : backOffMs];
     await this.pool.query(retryLaterSql, values);
     return isLast ? 'parked' : 'retried';
+  }
+
+  /** The node is overloaded or stopping: the command waits a second, for this worker or another. */
+  async giveBack({ partition, command_id }: ClaimedCommand): Promise<void> {
+    await this.pool.query(giveBackSql, [partition, command_id]);
   }
 
   /** The command, ready to run again, or undefined when it is not a failed one. */

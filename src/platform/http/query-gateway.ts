@@ -10,12 +10,11 @@ import { RequestError } from './problem.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
-/** A single resource as a query answers with it. */
-export interface Resource<Body extends object = object> {
-  readonly body: Body;
+/** A single resource as a query answers with it: an object, or JSON that Postgres has written. */
+export type Resource<Body extends object = object> = ({ readonly body: Body } | { readonly json: string }) & {
   /** Changes whenever the body does: the stream's version. Absent: the body itself is hashed. */
   readonly version?: number;
-}
+};
 
 /** What a read needs of its request besides the validated parameters, and where its answer goes. */
 export interface ReadRequest {
@@ -73,8 +72,9 @@ export class QueryGateway {
 }
 
 /** Sets ETag and status, and returns the body, or nothing when the client has it (304). */
-export function answerResource({ body, version }: Resource, { ifNoneMatch, reply }: ReadRequest): string | undefined {
-  const text = JSON.stringify(body);
+export function answerResource(resource: Resource, { ifNoneMatch, reply }: ReadRequest): string | undefined {
+  const { version } = resource;
+  const text = 'json' in resource ? resource.json : JSON.stringify(resource.body);
   const etag = version === undefined ? `"${digest(text).slice(0, 22)}"` : `"${version}"`;
   void reply.header('etag', etag);
   if (matches(ifNoneMatch, etag)) return void reply.code(304);

@@ -297,7 +297,7 @@ export class LogWriter {
       pending.streams = extraStreams.length > 0 ? [...streams, ...extraStreams] : streams;
       if (pending.doubtsNew) pending.streams = pending.streams.map((stream) => ({ ...stream, isNew: false }));
       for (const stream of pending.streams) {
-        if (!states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
+        if (!stream.isNew && !states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
       }
     }
     return missing;
@@ -601,7 +601,8 @@ export class LogWriter {
       try {
         return round ? await this.resolveLost(open, round) : await this.probe(open);
       } catch (again) {
-        if (classify(again) !== 'unreachable') throw again;
+        // Also "too many connections": the server that is just back has others to see to.
+        if (!['unreachable', 'transient'].includes(classify(again))) throw again;
       }
     }
     const reason = new UnavailableError('database-unavailable', 'the database can not be reached', error);

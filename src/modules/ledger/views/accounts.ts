@@ -7,25 +7,28 @@ import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
-import { accountNotFound, availableOf, limitOf, type AccountAnswer, type Overdraft } from '../domain/account.js';
+import { accountNotFound, limitOf, type AccountAnswer, type Overdraft } from '../domain/account.js';
+import { maxAmount } from '../../../shared/amount.js';
 import type { LedgerEvent } from '../domain/events.js';
 
 // ---- Table: one row per account
 
-interface AccountRow {
-  ledger: string;
-  account_id: string;
-  currency: string;
-  overdraft: Overdraft;
-  overdraft_limit: string;
-  balance: string;
-  pending_in: string;
-  pending_out: string;
-  version: number;
-  opened_at: Date;
-  closed_at: Date | null;
-  metadata: object;
-}
+const rfc3339 = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+
+/**
+ * A row as the answer, made by Postgres: parsing twelve columns in Node to write them as JSON again was a quarter of
+ * the time of a read.
+ */
+const answer = `
+json_build_object('accountId', account_id, 'ledger', ledger, 'currency', currency, 'overdraft', overdraft,
+  'balance', balance::text, 'pendingIn', pending_in::text, 'pendingOut', pending_out::text,
+  'available', least(balance::numeric - pending_out + overdraft_limit, ${maxAmount})::text,
+  'version', version, 'openedAt', to_char(opened_at AT TIME ZONE 'UTC', ${rfc3339}), 'metadata', metadata)::text`;
+
+/** Closed accounts say when. */
+const answerJson = `
+(CASE WHEN closed_at IS NULL THEN answer
+ ELSE left(answer, -1) || ',"closedAt":"' || to_char(closed_at AT TIME ZONE 'UTC', ${rfc3339}) || '"}' END)`;
 
 // ---- Fold: what a batch does to each account it touches
 
@@ -69,11 +72,16 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): AccountChange
       case 'ledger.transaction-captured.v1':
       case 'ledger.transaction-authorised.v1':
       case 'ledger.transaction-released.v1': {
-        const touched = new Set<AccountChange>();
-        for (const posting of event.data.postings) {
+        const { postings } = event.data;
+        // An account that several postings move has one more version all the same.
+        const touched = postings.length > 1 ? new Set<AccountChange>() : undefined;
+        for (const posting of postings) {
           const source = touch(ledger, posting.source);
           const destination = touch(ledger, posting.destination);
-          touched.add(source).add(destination);
+          for (const change of [source, destination]) {
+            if (!touched?.has(change)) change.versions++;
+            touched?.add(change);
+          }
           if ('sourceBalance' in posting) {
             source.balance = posting.sourceBalance;
             destination.balance = posting.destinationBalance;
@@ -82,7 +90,6 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): AccountChange
           source.pendingOut += pending;
           destination.pendingIn += pending;
         }
-        for (const change of touched) change.versions++;
         break;
       }
     }
@@ -159,7 +166,7 @@ WHERE a.ledger = r.ledger AND a.account_id = r."accountId"`,
 
 // ---- Queries
 
-export class GetAccount extends Query<Resource<AccountAnswer>> {
+export class GetAccount extends Query<Resource> {
   constructor(
     readonly ledger: string,
     readonly accountId: string,
@@ -168,10 +175,15 @@ export class GetAccount extends Query<Resource<AccountAnswer>> {
   }
 }
 
+interface FoundAccount {
+  readonly json: string;
+  readonly version: number;
+}
+
 /** The accounts that are asked for while the event loop turns once share one statement: 5 µs each, not 60. */
 @QueryHandler(GetAccount)
 export class GetAccountHandler implements IQueryHandler<GetAccount> {
-  private readonly loader: DataLoader<GetAccount, AccountRow | undefined>;
+  private readonly loader: DataLoader<GetAccount, FoundAccount | undefined>;
 
   constructor(private readonly pool: QueryPool) {
     this.loader = new DataLoader((queries) => this.load(queries), {
@@ -181,20 +193,22 @@ export class GetAccountHandler implements IQueryHandler<GetAccount> {
     });
   }
 
-  async execute(query: GetAccount): Promise<Resource<AccountAnswer>> {
-    const row = await this.loader.load(query);
-    if (!row) throw accountNotFound(query.accountId);
-    return { body: answerOf(row), version: row.version };
+  async execute(query: GetAccount): Promise<Resource> {
+    const found = await this.loader.load(query);
+    if (!found) throw accountNotFound(query.accountId);
+    return found;
   }
 
-  private async load(queries: readonly GetAccount[]): Promise<(AccountRow | undefined)[]> {
-    const rows = await this.pool.rows<AccountRow & { n: number }>(
+  private async load(queries: readonly GetAccount[]): Promise<(FoundAccount | undefined)[]> {
+    const rows = await this.pool.rows<FoundAccount & { n: number }>(
       'ledger-accounts-get',
-      `SELECT w.n::integer, a.* FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(ledger, account_id, n)
-       JOIN ledger_accounts a ON a.ledger = w.ledger AND a.account_id = w.account_id`,
-      [queries.map((query) => query.ledger), queries.map((query) => query.accountId)],
+      `SELECT n, version, ${answerJson} AS json FROM (
+         SELECT w.n::integer, a.version, a.closed_at, ${answer} AS answer
+         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(wanted_ledger, wanted_id, n)
+         JOIN ledger_accounts a ON a.ledger = w.wanted_ledger AND a.account_id = w.wanted_id) accounts`,
+      [arrayLiteral(queries.map((query) => query.ledger)), arrayLiteral(queries.map((query) => query.accountId))],
     );
-    const found = Array.from<AccountRow | undefined>({ length: queries.length });
+    const found = Array.from<FoundAccount | undefined>({ length: queries.length });
     for (const row of rows) found[row.n - 1] = row;
     return found;
   }
@@ -220,36 +234,16 @@ export class ListAccountsHandler implements IQueryHandler<ListAccounts> {
     const { limit, currency, prefix = '' } = options;
     const filter = `${ledger} ${currency ?? ''} ${prefix}`;
     const [after] = accountsCursor.decode(options.cursor, filter) ?? [''];
-    const rows = await this.pool.rows<AccountRow>(
+    const rows = await this.pool.rows<{ account_id: string; json: AccountAnswer }>(
       currency ? 'ledger-accounts-list-currency' : 'ledger-accounts-list',
-      `SELECT * FROM ledger_accounts
-       WHERE ledger = $1 AND account_id > $2 AND account_id >= $3 AND account_id < $4
-       ${currency ? 'AND currency = $6' : ''} ORDER BY account_id LIMIT $5`,
+      `SELECT account_id, ${answerJson}::json AS json FROM (
+         SELECT account_id, closed_at, ${answer} AS answer FROM ledger_accounts
+         WHERE ledger = $1 AND account_id > $2 AND account_id >= $3 AND account_id < $4
+         ${currency ? 'AND currency = $6' : ''} ORDER BY account_id LIMIT $5) accounts
+       ORDER BY account_id`,
       // '~' sorts after every character of an id, so this is where the prefix ends.
       [ledger, after, prefix, `${prefix}~`, limit + 1, ...(currency ? [currency] : [])],
     );
-    return accountsCursor.page(rows, limit, filter, (row) => [row.account_id], answerOf);
+    return accountsCursor.page(rows, limit, filter, (row) => [row.account_id], ({ json }) => json);
   }
-}
-
-function answerOf(row: AccountRow): AccountAnswer {
-  const available = availableOf({
-    balance: BigInt(row.balance),
-    pendingOut: BigInt(row.pending_out),
-    overdraftLimit: BigInt(row.overdraft_limit),
-  });
-  return {
-    accountId: row.account_id,
-    ledger: row.ledger,
-    currency: row.currency,
-    overdraft: row.overdraft,
-    balance: row.balance,
-    pendingIn: row.pending_in,
-    pendingOut: row.pending_out,
-    available: available.toString(),
-    version: row.version,
-    openedAt: row.opened_at.toISOString(),
-    ...(row.closed_at && { closedAt: row.closed_at.toISOString() }),
-    metadata: row.metadata,
-  };
 }
