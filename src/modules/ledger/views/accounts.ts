@@ -16,8 +16,8 @@ import type { LedgerEvent } from '../domain/events.js';
 const rfc3339 = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
 /**
- * A row as the answer, made by Postgres: parsing twelve columns in Node to write them as JSON again was a quarter of
- * the time of a read.
+ * A row as the answer, made by Postgres: Node would parse twelve columns only to write them as JSON again, on the one
+ * core that also serves the requests.
  */
 const answer = `
 json_build_object('accountId', account_id, 'ledger', ledger, 'currency', currency, 'overdraft', overdraft,
@@ -180,7 +180,7 @@ interface FoundAccount {
   readonly version: number;
 }
 
-/** The accounts that are asked for while the event loop turns once share one statement: 5 µs each, not 60. */
+/** The accounts that are asked for while the event loop turns once share one statement: 9 µs of Postgres each. */
 @QueryHandler(GetAccount)
 export class GetAccountHandler implements IQueryHandler<GetAccount> {
   private readonly loader: DataLoader<GetAccount, FoundAccount | undefined>;

@@ -25,7 +25,7 @@ interface EntryRow {
 
 // ---- Fold
 
-/** Column by column: 1.7 µs of Postgres a row, against 4 µs as one JSON object each. */
+/** Column by column: cheaper for Postgres to read than one JSON object per row (see arrayLiteral). */
 class EntryColumns {
   readonly ledger: string[] = [];
   readonly accountId: string[] = [];
