@@ -10,6 +10,7 @@ import { RequestError } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RouteTable } from './route-table.js';
 import { validationPipe } from './validate.js';
+import { visiblePattern } from './write-request.js';
 
 /** What an API that only ever answers JSON should say (OWASP REST security cheat sheet). */
 const securityHeaders = {
@@ -20,8 +21,6 @@ const securityHeaders = {
   'x-frame-options': 'DENY',
 };
 
-const requestIdPattern = /^[\x21-\x7e]{1,128}$/;
-
 export function createAdapter(config: Config, onFrameworkError: ProblemFilter['answer']): FastifyAdapter {
   const prefix = Date.now().toString(36);
   let requests = 0;
@@ -31,7 +30,7 @@ export function createAdapter(config: Config, onFrameworkError: ProblemFilter['a
     return503OnClosing: false,
     genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
       const given = headers['request-id'];
-      return typeof given === 'string' && requestIdPattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
+      return typeof given === 'string' && visiblePattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
     },
     // There is no Express-style middleware here; looking for some costs every request 2 % of its time.
     skipMiddie: true,

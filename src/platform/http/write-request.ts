@@ -7,7 +7,8 @@ import { RequestError } from './problem.js';
 
 const keyPattern = /^[\x21-\x7e]{1,255}$/;
 const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
-const visiblePattern = /^[\x21-\x7e]{1,128}$/;
+/** Visible ASCII: request ids and actors. */
+export const visiblePattern = /^[\x21-\x7e]{1,128}$/;
 
 /** What a write needs of its request besides the validated input, and where its answer goes. */
 export class WriteRequest {

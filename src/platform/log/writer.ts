@@ -128,8 +128,8 @@ export class LogWriter {
       readonly partitions: number;
       readonly queueLimit: number;
       readonly stateCacheBytes: number;
-      /** Called after a commit that appended events or scheduled commands. */
-      onCommitted(partitions: readonly number[], scheduled: boolean): void;
+      /** Called after a commit that appended events. */
+      onCommitted(partitions: readonly number[]): void;
     },
   ) {
     this.cache = new StateCache(options.stateCacheBytes);
@@ -529,9 +529,7 @@ export class LogWriter {
         else again.push(pending);
       }
     }
-    if (written.length > 0 || round.rows.scheduled.length > 0) {
-      this.options.onCommitted(written, round.rows.scheduled.length > 0);
-    }
+    if (written.length > 0) this.options.onCommitted(written);
     return again;
   }
 
@@ -639,7 +637,7 @@ export class LogWriter {
     for (const partition of happened) {
       for (const { pending, outcome } of round.decided.get(partition)!) pending.resolve(outcome);
     }
-    if (happened.size > 0) this.options.onCommitted([...happened], true);
+    if (happened.size > 0) this.options.onCommitted([...happened]);
     this.metrics.resolvedLost.inc({ outcome: 'committed' }, happened.size);
     this.metrics.resolvedLost.inc({ outcome: 'not-committed' }, partitions.length - happened.size);
     return open.filter((pending) => !happened.has(pending.partition) || round.postponed.includes(pending));
