@@ -1,4 +1,5 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { createTestPool } from '../support/database.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { type RialtoServer, startRialto } from '../support/server.js';
 import { Load, nothing, scale } from './load.js';
@@ -17,8 +18,7 @@ describe('Under load', () => {
   beforeAll(async () => {
     postgres = await startPostgresServer();
     server = await startRialto(postgres.url);
-    pool = new pg.Pool({ connectionString: postgres.url });
-    pool.on('error', () => undefined);
+    pool = createTestPool(postgres.url);
     load = new Load([server]);
     await load.openAccounts();
   });

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { HttpClient, LedgerClient } from '../support/client.js';
+import { createTestPool } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { type RialtoServer, rialto, startRialto } from '../support/server.js';
@@ -18,7 +19,7 @@ describe('Between a process and its database', () => {
   beforeAll(async () => {
     postgres = await startPostgresServer();
     proxy = await TcpProxy.to(postgres.url);
-    pool = new pg.Pool({ connectionString: postgres.url });
+    pool = createTestPool(postgres.url);
   });
 
   afterAll(async () => {

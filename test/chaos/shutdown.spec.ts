@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { HttpClient, LedgerClient } from '../support/client.js';
+import { createTestPool } from '../support/database.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { type RialtoServer, rialto } from '../support/server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -17,7 +18,7 @@ describe('Asked to stop', () => {
   beforeAll(async () => {
     postgres = await startPostgresServer();
     proxy = await TcpProxy.to(postgres.url);
-    pool = new pg.Pool({ connectionString: postgres.url });
+    pool = createTestPool(postgres.url);
     server = await rialto(proxy.urlOf(postgres.url));
   });
 

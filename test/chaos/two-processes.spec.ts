@@ -1,6 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpClient, LedgerClient } from '../support/client.js';
+import { createTestPool } from '../support/database.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { type RialtoServer, startRialto } from '../support/server.js';
 import { Load, nothing, scale } from './load.js';
@@ -19,7 +20,7 @@ describe('Several processes on one database', () => {
     postgres = await startPostgresServer();
     // At once, on an empty database: one migrates it, the other waits.
     servers = await Promise.all([startRialto(postgres.url), startRialto(postgres.url)]);
-    pool = new pg.Pool({ connectionString: postgres.url });
+    pool = createTestPool(postgres.url);
   });
 
   afterAll(async () => {
