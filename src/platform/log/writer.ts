@@ -184,13 +184,26 @@ export class LogWriter {
       write,
       partition: this.partitionOf(write.partitionKey),
       promise,
-      resolve: (outcome) => (forget(), settle.resolve(outcome)),
+      resolve: (outcome) => (forget(), this.answerSoon(() => settle.resolve(outcome))),
       reject: (error) => (forget(), settle.reject(error)),
       streams: [],
       extraStreams: [],
       rounds: 0,
       doubtsNew: false,
     };
+  }
+
+  private readonly answers: (() => void)[] = [];
+
+  /**
+   * Callers get their outcomes once the next batch is on its way: Postgres commits it while this thread writes the
+   * answers of the last one and reads the requests that follow them. Answered at once, the two waited for each other.
+   */
+  private answerSoon(answer: () => void): void {
+    if (this.answers.push(answer) > 1) return;
+    setImmediate(() => {
+      for (const each of this.answers.splice(0)) each();
+    });
   }
 
   private async run(): Promise<void> {

@@ -5,8 +5,16 @@ export type { Logger } from 'pino';
 /**
  * One JSON line an entry, on standard output. Written in the background in chunks of 64 kB or every 100 ms: writing
  * chunks of 4 kB was still 4 % of the CPU under load. `flush` before the process ends.
+ *
+ * The stream gets bytes because its queue of strings is flattened again for every line: 20 kB of garbage a request,
+ * a third of all there was.
  */
 export function createLogger(level: string): Logger & { flush(): void } {
-  const stream = destination({ dest: 1, sync: false, minLength: 65_536, maxWrite: 131_072, periodicFlush: 100 });
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, stream);
+  const chunks = { minLength: 65_536, maxWrite: 131_072, periodicFlush: 100 };
+  const stdout = destination({ dest: 1, sync: false, contentMode: 'buffer', ...chunks });
+  const lines = {
+    write: (line: string) => stdout.write(Buffer.from(line) as never),
+    flush: (done?: (error?: Error) => void) => stdout.flush(done),
+  };
+  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, lines);
 }
