@@ -5,11 +5,9 @@
  * a JSON array instead (`json_array_elements_text`), which escapes it.
  */
 export function arrayLiteral(values: readonly (string | number | null | undefined)[]): string {
-  let literal = '{';
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    if (i > 0) literal += ',';
-    literal += value === null || value === undefined ? 'NULL' : `"${value}"`;
-  }
-  return `${literal}}`;
+  // Joined in one go: a text put together value by value is copied once more when it is sent.
+  if (values.length > 0 && !values.some(isAbsent)) return `{"${values.join('","')}"}`;
+  return `{${values.map((value) => (isAbsent(value) ? 'NULL' : `"${value}"`)).join()}}`;
 }
+
+const isAbsent = (value: unknown): boolean => value === null || value === undefined;
