@@ -185,7 +185,8 @@ export class LogWriter {
       partition: this.partitionOf(write.partitionKey),
       promise,
       resolve: (outcome) => (forget(), this.answerSoon(() => settle.resolve(outcome))),
-      reject: (error) => (forget(), settle.reject(error)),
+      // Through the same queue: whichever came first is what the caller hears.
+      reject: (error) => (forget(), this.answerSoon(() => settle.reject(error))),
       streams: [],
       extraStreams: [],
       rounds: 0,
