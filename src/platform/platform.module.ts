@@ -6,14 +6,16 @@ import { Registry } from 'prom-client';
 import type { Config } from '../config.js';
 import { Audit } from './audit/audit.js';
 import { CommandGateway } from './commands/command-gateway.js';
+import { CommandSteps } from './commands/command-steps.js';
 import { CommandRegistry } from './commands/command-registry.js';
 import { CommandsController } from './commands/commands.controller.js';
 import { InboxWorker } from './commands/inbox-worker.js';
 import { Inbox } from './commands/inbox.js';
 import { ProjectionCatalogue } from './consumers/projection-catalogue.js';
-import { Projector } from './consumers/projector.js';
+import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
+import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Visibility } from './consumers/visibility.js';
-import { createPools, LogPool, ProjectorPool, QueriesPool, WriterPool } from './database/pools.js';
+import { createPools, LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
 import { QueryPool } from './database/query-pool.js';
 import { ProblemCatalogue } from './http/problem.js';
 import { ProblemsController } from './http/problems.controller.js';
@@ -50,6 +52,9 @@ export class PlatformModule {
     watchPools(registry, pools);
     const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });
     const lagPool = pools.log;
+    const consumerMetrics = new ConsumerMetrics(registry, lagPool);
+    const onPoison = (poison: object, error: Error) =>
+      logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
     return {
       module: PlatformModule,
       global: true,
@@ -85,7 +90,10 @@ export class PlatformModule {
               partitions: config.partitions,
               queueLimit: config.writerQueueLimit,
               stateCacheBytes: config.stateCacheBytes,
-              onCommitted: () => wakeUps.wake('projections'),
+              onCommitted: () => {
+                wakeUps.wake('sagas');
+                wakeUps.wake('projections');
+              },
             }),
         },
         {
@@ -94,31 +102,45 @@ export class PlatformModule {
             new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
         },
         {
-          provide: Projector,
-          inject: [ProjectorPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
+          provide: ProjectionRunner,
+          inject: [ProjectionsPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
           useFactory: (
-            pool: ProjectorPool,
+            pool: ProjectionsPool,
             catalogue: EventCatalogue,
             tail: TailBuffer,
             visibility: Visibility,
             projections: ProjectionCatalogue,
           ) =>
-            new Projector(
+            new ProjectionRunner(
               pool,
               catalogue,
               tail,
               visibility,
-              new ConsumerMetrics(registry, lagPool),
-              projections,
-              (poison, error) => logger.error({ err: error, ...poison }, 'a projection can not get past an event'),
+              consumerMetrics,
+              () => projections.consumers(),
+              onPoison,
             ),
         },
+        {
+          provide: SagaRunner,
+          inject: [SagasPool, EventCatalogue, TailBuffer, Visibility, SagaCatalogue],
+          useFactory: (
+            pool: SagasPool,
+            catalogue: EventCatalogue,
+            tail: TailBuffer,
+            visibility: Visibility,
+            sagas: SagaCatalogue,
+          ) =>
+            new SagaRunner(pool, catalogue, tail, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
+        },
+        SagaCatalogue,
+        CommandSteps,
         { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool) },
         {
           provide: InboxWorker,
-          inject: [Inbox, CommandRegistry, CommandBus],
-          useFactory: (inbox: Inbox, commands: CommandRegistry, bus: CommandBus) =>
-            new InboxWorker(inbox, commands, bus, new InboxMetrics(registry, lagPool), logger),
+          inject: [Inbox, CommandRegistry, CommandBus, WakeUps],
+          useFactory: (inbox: Inbox, commands: CommandRegistry, bus: CommandBus, wakeUps: WakeUps) =>
+            new InboxWorker(inbox, commands, bus, wakeUps, new InboxMetrics(registry, lagPool), logger),
         },
         { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
         {
@@ -142,6 +164,8 @@ export class PlatformModule {
         Audit,
         LogWriter,
         CommandGateway,
+        CommandSteps,
+        TailBuffer,
         QueryGateway,
         QueryPool,
       ],

@@ -109,7 +109,7 @@ describe('Between a process and its database', () => {
       load.begin();
       for (let i = 0; i < 4 * scale; i++) {
         await load.progress(50);
-        await proxy.cutOnce({ connection: 'rialto projector', sent: 'COMMIT', lost: i % 2 === 0 ? 'answer' : 'fate' });
+        await proxy.cutOnce({ connection: 'rialto projections', sent: 'COMMIT', lost: i % 2 === 0 ? 'answer' : 'fate' });
       }
       await load.end();
       load.close();

@@ -906,7 +906,7 @@ describe('The ledger over HTTP', () => {
       expect((await http.get('/docs')).status).toBe(200);
       const metrics = await http.get('/metrics');
       expect(metrics.headers['content-type']).toContain('text/plain');
-      for (const name of ['rialto_writer_batch_commands', 'rialto_projection_lag_events', 'rialto_http_request_seconds', 'rialto_inbox_commands', 'process_cpu']) {
+      for (const name of ['rialto_writer_batch_commands', 'rialto_consumer_lag_events', 'rialto_http_request_seconds', 'rialto_inbox_commands', 'process_cpu']) {
         expect(metrics.text).toContain(name);
       }
       for (const path of ['/health/live', '/health/startup', '/health/ready']) expect((await http.get(path)).status).toBe(200);

@@ -7,6 +7,7 @@ import { LogCommand, type LogCommandClass } from '../../src/platform/commands/lo
 import { UnavailableError } from '../../src/platform/errors.js';
 import { InboxMetrics } from '../../src/platform/observability/metrics.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { count, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 interface CountInput {
@@ -51,6 +52,7 @@ describe('The inbox', () => {
       inbox,
       { find } as unknown as CommandRegistry,
       { execute } as unknown as CommandBus,
+      new WakeUps(),
       new InboxMetrics(writer.registry, writer.pools.log),
       pino({ level: 'silent' }),
     );
@@ -59,19 +61,25 @@ describe('The inbox', () => {
       const commandId = `${partition}.${newCommandId()}`;
       return { partition, commandId, type: Count.type, payload: { name, by }, metadata: {}, fingerprint };
     };
-    return { ...writer, inbox, worker, command };
+    /** One look at the inbox, and what it finds done. True when there may be more. */
+    const drain = async () => {
+      const more = await worker.run();
+      await worker.idle();
+      return more;
+    };
+    return { ...writer, inbox, drain, command };
   };
   const row = async ({ commandId }: AcceptedCommand) =>
     (await database.pool.query('SELECT *, due_at > now() AS waits FROM commands WHERE command_id = $1', [commandId])).rows[0];
   const due = () => database.pool.query(`UPDATE commands SET due_at = now() WHERE status IN ('accepted', 'scheduled')`);
 
   test('keeps what it has accepted, and runs it', async () => {
-    const { inbox, worker, command, value } = start();
+    const { inbox, drain, command, value } = start();
     const commands = Array.from({ length: 50 }, (_, index) => command(`n${index % 5}`));
     const accepted = await Promise.all(commands.map((one) => inbox.accept(one)));
     expect(accepted).toEqual(commands.map(() => ({ isNew: true, fingerprint: 'f' })));
     expect(await value('n0')).toBe(0);
-    await worker.run();
+    await drain();
     expect(await value('n0')).toBe(10);
     expect(await row(commands[0]!)).toMatchObject({ status: 'executed', attempts: 1, due_at: null, error: null, created: true });
   });
@@ -90,7 +98,7 @@ describe('The inbox', () => {
     const commands = Array.from({ length: 600 }, (_, index) => workers[0]!.command(`n${index % 7}`));
     await Promise.all(commands.map((one) => workers[0]!.inbox.accept(one)));
     for (let more = true; more; ) {
-      const results = await Promise.all(workers.map(({ worker }) => worker.run()));
+      const results = await Promise.all(workers.map(({ drain }) => drain()));
       more = results.some((one) => one);
     }
     const { rows } = await database.pool.query('SELECT status, count(*)::int AS n, max(attempts) AS attempts FROM commands GROUP BY status');
@@ -113,20 +121,20 @@ describe('The inbox', () => {
   });
 
   test('and the client that asks for the same command directly meet in one effect', async () => {
-    const { inbox, worker, command, execute, value } = start();
+    const { inbox, drain, command, execute, value } = start();
     const once = command('a');
     await inbox.accept(once);
-    const [direct] = await Promise.all([execute(count('a', 1, { commandId: once.commandId, record: { fingerprint: 'f' } })), worker.run()]);
+    const [direct] = await Promise.all([execute(count('a', 1, { commandId: once.commandId, record: { fingerprint: 'f' } })), drain()]);
     expect(direct.status).toBe('executed');
     expect(await value('a')).toBe(1);
     await expect(execute(count('a', 2, { commandId: once.commandId, record: { fingerprint: 'g' } }))).rejects.toMatchObject({ code: 'idempotency-key-reused' });
   });
 
   test('keeps a refusal as a result', async () => {
-    const { inbox, worker, command } = start();
+    const { inbox, drain, command } = start();
     const refused = command('a', -1);
     await inbox.accept(refused);
-    await worker.run();
+    await drain();
     expect(await row(refused)).toMatchObject({ status: 'refused', result: { code: 'below-zero' }, attempts: 1 });
   });
 
@@ -138,53 +146,53 @@ describe('The inbox', () => {
     };
 
     test('after its attempts, each later than the one before, while the others of its partition run', async () => {
-      const { inbox, worker, command, value } = start();
+      const { inbox, drain, command, value } = start();
       failsAt(13);
       const poison = command('a', 13);
       await inbox.accept(poison);
       for (let attempts = 1; attempts <= 8; attempts++) {
         await inbox.accept(command('a'));
-        await worker.run();
+        await drain();
         expect(await value('a')).toBe(attempts);
         const state = await row(poison);
         expect(state).toMatchObject({ status: attempts < 8 ? 'accepted' : 'failed', attempts, error: 'Error: a bug \uFFFD' });
         if (attempts < 8) expect(state.waits).toBe(true);
-        await worker.run();
+        await drain();
         expect((await row(poison)).attempts).toBe(attempts);
         await due();
       }
-      await worker.run();
+      await drain();
       expect(await row(poison)).toMatchObject({ status: 'failed', attempts: 8 });
       expect((await inbox.list('failed', { acceptedAt: '0001-01-01T00:00:00Z', commandId: '' }, 10)).map(({ command_id }) => command_id)).toEqual([poison.commandId]);
     });
 
     test('and runs it when it is redriven after the fix, once', async () => {
-      const { inbox, worker, command, value } = start();
+      const { inbox, drain, command, value } = start();
       failsAt(13);
       const poison = command('a', 13);
       await inbox.accept(poison);
       await database.pool.query('UPDATE commands SET attempts = 7');
-      await worker.run();
+      await drain();
       expect((await row(poison)).status).toBe('failed');
       broken = undefined;
       expect(await inbox.redrive(poison.partition, poison.commandId)).toMatchObject({ status: 'accepted', attempts: 0, error: null });
       expect(await inbox.redrive(poison.partition, poison.commandId)).toBeUndefined();
-      await worker.run();
+      await drain();
       expect(await row(poison)).toMatchObject({ status: 'executed', attempts: 1, error: null });
       expect(await value('a')).toBe(13);
     });
 
     test('of a type that no module knows', async () => {
-      const { inbox, worker, command } = start();
+      const { inbox, drain, command } = start();
       const unknown = { ...command('a'), type: 'test.of-the-future' };
       await inbox.accept(unknown);
       await database.pool.query('UPDATE commands SET attempts = 7');
-      await worker.run();
+      await drain();
       expect(await row(unknown)).toMatchObject({ status: 'failed', error: expect.stringContaining('test.of-the-future') });
     });
 
     test('that its own process did not survive', async () => {
-      const { inbox, worker, command } = start();
+      const { inbox, drain, command } = start();
       const deadly = command('a');
       await inbox.accept(deadly);
       // Claimed and never heard of again, seven times.
@@ -193,37 +201,37 @@ describe('The inbox', () => {
         await due();
       }
       failsAt(1);
-      await worker.run();
+      await drain();
       expect(await row(deadly)).toMatchObject({ status: 'failed', attempts: 8 });
     });
   });
 
   test('does not count an overload as a failure of the command', async () => {
-    const { inbox, worker, command, value } = start();
+    const { inbox, drain, command, value } = start();
     const patient = command('a');
     await inbox.accept(patient);
     broken = () => { throw new UnavailableError('overloaded', 'full'); };
-    await worker.run();
+    await drain();
     expect(await row(patient)).toMatchObject({ status: 'accepted', error: null, waits: true });
     broken = undefined;
     await due();
-    await worker.run();
+    await drain();
     expect(await value('a')).toBe(1);
   });
 
   test('forgets commands that were done long ago, and no others', async () => {
-    const { inbox, worker, command, execute } = start();
+    const { inbox, drain, command, execute } = start();
     const [old, waiting, failed, young] = [command('a'), command('b'), command('c'), command('d')];
     await inbox.accept(old);
     await execute(count('e', 1, { key: '1.direct' }));
     await execute(count('f', -1, { key: '1.refused' }));
-    await worker.run();
+    await drain();
     await inbox.accept(waiting);
     await inbox.accept(failed);
     await database.pool.query(`UPDATE commands SET status = 'failed' WHERE command_id = $1`, [failed.commandId]);
     await database.pool.query(`UPDATE commands SET accepted_at = accepted_at - interval '8 days', completed_at = completed_at - interval '8 days'`);
     await inbox.accept(young);
-    await worker.run();
+    await drain();
     await due();
     // Accepted long ago, done just now.
     const { rows } = await database.pool.query(`SELECT command_id FROM commands WHERE accepted_at < now() - interval '7 days' AND completed_at > now() - interval '7 days'`);

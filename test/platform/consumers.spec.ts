@@ -1,6 +1,6 @@
 import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
 import type { Projection } from '../../src/platform/consumers/projection.js';
-import { Projector } from '../../src/platform/consumers/projector.js';
+import { ConsumerRunner } from '../../src/platform/consumers/consumer-runner.js';
 import { Visibility } from '../../src/platform/consumers/visibility.js';
 import { ConsumerMetrics } from '../../src/platform/observability/metrics.js';
 import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
@@ -76,13 +76,19 @@ describe('The projector', () => {
     const visibility = new Visibility(writer.pools.log, () => undefined);
     const poison: string[] = [];
     const metrics = new ConsumerMetrics(writer.registry, writer.pools.log);
-    const projector = new Projector(writer.pools.projector, writer.catalogue, writer.tail, visibility, metrics, catalogue, ({ consumer, position }) =>
-      poison.push(`${consumer} ${position}`),
+    const projector = new ConsumerRunner(
+      writer.pools.projections,
+      writer.catalogue,
+      writer.tail,
+      visibility,
+      metrics,
+      () => catalogue.consumers(),
+      ({ consumer, position }) => poison.push(`${consumer} ${position}`),
     );
     await projector.prepare();
     return { ...writer, projector, visibility, poison };
   };
-  const runAll = async ({ projector }: { projector: Projector }) => {
+  const runAll = async ({ projector }: { projector: ConsumerRunner }) => {
     let runs = 0;
     do runs++;
     while (await projector.run());
@@ -230,7 +236,7 @@ describe('The projector', () => {
     const proxy = await TcpProxy.to(database.url);
     const one = await start([sums('sums')], { url: proxy.urlOf(database.url) });
     await Promise.all(names.map((name) => one.execute(count(name))));
-    const cut = proxy.cutOnce({ connection: 'rialto projector', sent: 'COMMIT', lost });
+    const cut = proxy.cutOnce({ connection: 'rialto projections', sent: 'COMMIT', lost });
     await expect(one.projector.run()).rejects.toThrow();
     await cut;
     await runAll(one);

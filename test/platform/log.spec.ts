@@ -73,6 +73,16 @@ describe('The log writer', () => {
     expect(await execute(count('a')).then(answerOf)).toBe(3);
   });
 
+  test('takes back a deadline in the commit that makes it pointless, and no command that has run', async () => {
+    const { execute } = start();
+    const schedule = ['one', 'two'].map((key) => ({ key, type: 'test.remind', payload: {}, dueAt: '2100-01-01T00:00:00.000Z' }));
+    const { partition } = await execute({ ...count('a'), decide: () => ({ events: [], answer: null, schedule }) });
+    await database.pool.query(`UPDATE commands SET status = 'executed' WHERE command_id LIKE '%two'`);
+    await execute({ ...count('a'), decide: () => ({ events: [], answer: null, unschedule: ['one', 'two', 'three'] }) });
+    const { rows } = await database.pool.query('SELECT command_id, status FROM commands');
+    expect(rows).toEqual([{ command_id: `${partition}.two`, status: 'executed' }]);
+  });
+
   test('lets a refusal leave nothing behind', async () => {
     const { execute } = start();
     const [refused, done] = await Promise.all([execute(count('a', -1)), execute(count('a', 2))]);

@@ -3,11 +3,14 @@ import { UnavailableError } from '../errors.js';
 import type { Outcome } from '../log/writer.js';
 import type { InboxMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
+import type { WakeUps } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
 import type { CommandRegistry } from './command-registry.js';
 import type { ClaimedCommand, Inbox } from './inbox.js';
 
 const claimAtOnce = 500;
+/** So many run at the same time. They share the log writer's batches, and its queue with direct commands. */
+const maxRunning = 2_000;
 
 /**
  * Runs the commands of the inbox that are accepted or due. Each is recorded by the log writer in the commit that
@@ -15,19 +18,45 @@ const claimAtOnce = 500;
  * the others do not wait for it.
  */
 export class InboxWorker {
+  private readonly running = new Set<Promise<void>>();
+
   constructor(
     private readonly inbox: Inbox,
     private readonly registry: CommandRegistry,
     private readonly bus: CommandBus,
+    private readonly wakeUps: WakeUps,
     private readonly metrics: InboxMetrics,
     private readonly logger: Logger,
   ) {}
 
-  /** True when there is more to do. */
+  /** Looks for commands that wait. True when there may be more. */
   async run(): Promise<boolean> {
+    while (!this.hasRoomFor(claimAtOnce)) await Promise.race(this.running);
     const claimed = await this.inbox.claim(claimAtOnce);
-    await Promise.all(claimed.map((command) => this.runOne(command)));
+    this.take(claimed);
     return claimed.length === claimAtOnce;
+  }
+
+  /** Whether so many can be taken as soon as they are stored, without a look at the inbox. */
+  hasRoomFor(count: number): boolean {
+    return this.running.size + count <= maxRunning;
+  }
+
+  /** Starts commands that are claimed for this process. */
+  take(claimed: readonly ClaimedCommand[]): void {
+    for (const command of claimed) {
+      const run = this.runOne(command).finally(() => this.running.delete(run));
+      this.running.add(run);
+    }
+  }
+
+  wake(): void {
+    this.wakeUps.wake('commands');
+  }
+
+  /** When what it took is done. */
+  async idle(): Promise<void> {
+    while (this.running.size > 0) await Promise.all(this.running);
   }
 
   private async runOne(claimed: ClaimedCommand): Promise<void> {
@@ -39,20 +68,22 @@ export class InboxWorker {
       await this.bus.execute<Outcome>(new command(payload, envelope));
       this.metrics.executed.inc();
     } catch (error) {
-      if (error instanceof UnavailableError) return this.giveBack(claimed);
-      const reason = withoutNul(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-      const fate = await this.inbox.retryLater(claimed, reason);
-      this.metrics.failed.inc({ fate });
-      this.logger.error({ err: error, commandId, type, attempts: claimed.attempts, fate }, 'command failed');
+      if (error instanceof UnavailableError) return this.note(claimed, () => this.inbox.giveBack(claimed));
+      await this.note(claimed, async () => {
+        const reason = withoutNul(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+        const fate = await this.inbox.retryLater(claimed, reason);
+        this.metrics.failed.inc({ fate });
+        this.logger.error({ err: error, commandId, type, attempts: claimed.attempts, fate }, 'command failed');
+      });
     }
   }
 
-  /** Nobody's fault. Without a database to say so to, the command is found again when the claim has run out. */
-  private async giveBack(claimed: ClaimedCommand): Promise<void> {
+  /** Without a database to say so to, the command is found again when the claim has run out. */
+  private async note({ command_id: commandId }: ClaimedCommand, note: () => Promise<void>): Promise<void> {
     try {
-      await this.inbox.giveBack(claimed);
+      await note();
     } catch (error) {
-      this.logger.warn({ err: error, commandId: claimed.command_id }, 'a command stays claimed for now');
+      this.logger.warn({ err: error, commandId }, 'a command stays claimed for now');
     }
   }
 }

@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader';
 import type pg from 'pg';
+import type { ConsumerSql } from '../consumers/consumer.js';
 import type { EventMetadata } from '../log/recorded-event.js';
 
 /** A command that is stored before it runs. */
@@ -111,8 +112,27 @@ DELETE FROM commands c USING (
   LIMIT $2 FOR UPDATE SKIP LOCKED) old
 WHERE c.partition = old.partition AND c.command_id = old.command_id`;
 
+/** What a saga asks for. A position that is mapped again, after a restored checkpoint, finds its commands there. */
+const storeSql = `
+INSERT INTO commands (partition, command_id, type, payload, metadata, status, attempts, due_at, accepted_at)
+SELECT partition, command_id, type, payload, metadata, 'accepted', $2::int,
+  clock_timestamp() + $3 * interval '1 millisecond', clock_timestamp()
+FROM json_to_recordset($1::json) AS g(partition smallint, command_id text, type text, payload json, metadata json)
+ORDER BY partition, command_id
+ON CONFLICT DO NOTHING`;
+
 const maxAttempts = 8;
-const claimMs = 30_000;
+const claimMs = 10_000;
+
+/** Stores commands in a consumer's transaction: claimed for this process already, or for whoever looks first. */
+export async function storeCommands(
+  sql: ConsumerSql,
+  commands: readonly ClaimedCommand[],
+  isClaimed: boolean,
+): Promise<void> {
+  const values = [JSON.stringify(commands), isClaimed ? 1 : 0, isClaimed ? claimMs : 0];
+  await sql.query({ name: 'store-commands', text: storeSql, values });
+}
 
 /** The `commands` table as inbox and as list of dead letters. The log writer completes its rows. */
 export class Inbox {

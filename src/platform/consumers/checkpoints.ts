@@ -39,9 +39,9 @@ WHERE consumer = $1 AND partition = $2`;
 
 /** Stored events after a position each, at most so many per partition. */
 export const readEventsSql = `
-SELECT e.partition, e.position, e.type, e.data::text AS data, e.recorded_at
+SELECT e.partition, e.position, e.type, e.data::text AS data, e.metadata::text AS metadata, e.recorded_at
 FROM unnest($1::smallint[], $2::bigint[]) AS w(partition, position) CROSS JOIN LATERAL (
-  SELECT partition, position, type, data, recorded_at FROM events
+  SELECT partition, position, type, data, metadata, recorded_at FROM events
   WHERE partition = w.partition AND position > w.position ORDER BY position LIMIT $3) e
 ORDER BY e.partition, e.position`;
 
@@ -50,6 +50,7 @@ export interface StoredEventRow {
   position: number;
   type: string;
   data: string;
+  metadata: string;
   recorded_at: Date;
 }
 

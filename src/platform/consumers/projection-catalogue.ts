@@ -1,3 +1,4 @@
+import type { Consumer } from './consumer.js';
 import type { Projection } from './projection.js';
 
 /** The projections of all modules. */
@@ -14,5 +15,12 @@ export class ProjectionCatalogue {
 
   find(name: string): Projection | undefined {
     return this.projections.get(name);
+  }
+
+  consumers(): Consumer[] {
+    return [...this.projections.values()].map((projection) => ({
+      name: projection.name,
+      consume: (events, sql) => projection.project(events, sql, projection.table),
+    }));
   }
 }

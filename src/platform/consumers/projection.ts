@@ -1,10 +1,5 @@
 import type { RecordedEvent } from '../log/recorded-event.js';
-
-/** How a projection writes: inside the transaction that also moves its checkpoint. */
-export interface ProjectionSql {
-  /** `name` identifies the statement for the server's plan cache; texts that differ by table need different names. */
-  query(statement: { name: string; text: string; values: unknown[] }): Promise<unknown>;
-}
+import type { ConsumerSql } from './consumer.js';
 
 /**
  * A read model that follows the log: which table, and what a batch of events does to it. It is also the name of a
@@ -21,5 +16,5 @@ export interface Projection {
    * Applies events, of any partitions, each partition's in the order of positions, with one statement per batch (two
    * where it must be), never one per event. Runs exactly once for each event.
    */
-  project(events: readonly RecordedEvent[], sql: ProjectionSql, table: string): Promise<void>;
+  project(events: readonly RecordedEvent[], sql: ConsumerSql, table: string): Promise<void>;
 }

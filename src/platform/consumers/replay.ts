@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { EventCatalogue } from '../log/catalogue.js';
 import { readEventsSql, type StoredEventRow } from './checkpoints.js';
 import type { Projection } from './projection.js';
-import { readStored } from './projector.js';
+import { readStored } from './consumer-runner.js';
 
 const eventsAtOnce = 5_000;
 

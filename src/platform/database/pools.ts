@@ -37,8 +37,10 @@ const common = (url: string): pg.PoolConfig => ({
 
 /** The log writer's: one connection, for one batch at a time. */
 export class WriterPool extends pg.Pool {}
-/** The projector's: one connection, whose statements follow each other without waiting for answers. */
-export class ProjectorPool extends pg.Pool {}
+/** The projections': one connection, whose statements follow each other without waiting for answers. */
+export class ProjectionsPool extends pg.Pool {}
+/** The sagas', of the same kind: a checkout's next step does not wait for views. */
+export class SagasPool extends pg.Pool {}
 /** Inbox, checkpoints, health. */
 export class LogPool extends pg.Pool {}
 /** Query handlers', on read tables. Amounts come as strings. */
@@ -53,7 +55,8 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
   const log = { ...common(url), types: logTypes };
   const pools = {
     writer: new WriterPool({ ...log, max: 1, application_name: 'rialto writer' }),
-    projector: new ProjectorPool({ ...log, max: 1, pipeline: true, application_name: 'rialto projector' }),
+    projections: new ProjectionsPool({ ...log, max: 1, pipeline: true, application_name: 'rialto projections' }),
+    sagas: new SagasPool({ ...log, max: 1, pipeline: true, application_name: 'rialto sagas' }),
     log: new LogPool({ ...log, max: 4, application_name: 'rialto log' }),
     queries: new QueriesPool({ ...common(url), max: queryPoolSize, application_name: 'rialto queries' }),
   };

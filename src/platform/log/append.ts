@@ -66,6 +66,12 @@ WITH wanted AS MATERIALIZED (
     partition smallint, command_id text, type text, payload json, metadata json, due_at timestamptz)
   JOIN won w ON w.partition = s.partition ORDER BY s.partition, s.command_id
   ON CONFLICT (partition, command_id) DO NOTHING
+), commands_unscheduled AS (
+  DELETE FROM commands c USING (
+    SELECT u.partition, u.command_id
+    FROM ROWS FROM (unnest($20::smallint[]), json_array_elements_text($21::json)) AS u(partition, command_id)
+    JOIN won w ON w.partition = u.partition) u
+  WHERE c.partition = u.partition AND c.command_id = u.command_id AND c.status = 'scheduled'
 ), snapshots_taken AS (
   INSERT INTO snapshots (partition, stream, version, state_version, state)
   SELECT s.partition, s.stream, s.version, s.state_version, s.state
@@ -124,9 +130,10 @@ export class AppendRows {
   readonly commands: string[] = [];
   readonly scheduled: string[] = [];
   readonly snapshots: string[] = [];
+  readonly unscheduled = { partition: [], commandId: [] } as { partition: number[]; commandId: string[] };
 
   parameters(): string[] {
-    const { heads, events, links } = this;
+    const { heads, events, links, unscheduled } = this;
     return [
       numbers(heads.partition),
       numbers(heads.revision),
@@ -147,6 +154,8 @@ export class AppendRows {
       numbers(links.version),
       `[${this.scheduled.join()}]`,
       `[${this.snapshots.join()}]`,
+      numbers(unscheduled.partition),
+      JSON.stringify(unscheduled.commandId),
     ];
   }
 }

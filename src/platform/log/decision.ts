@@ -35,6 +35,8 @@ export interface Decision<Answer = unknown> {
   /** Whether the command made a new resource (201) or changed or found one (200). */
   readonly created?: boolean;
   readonly schedule?: readonly ScheduledCommand[];
+  /** Keys of scheduled commands of this partition that have become pointless. They are taken back, not just ignored: a deadline for every order would double the commands. */
+  readonly unschedule?: readonly string[];
   /** The fork that all the events were applied to, in their order, if there is one: they are not folded again. */
   readonly applied?: ForkedStates;
 }

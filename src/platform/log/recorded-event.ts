@@ -20,6 +20,7 @@ export type RecordedEvent<E extends Event = Event> = E extends Event
       readonly position: number;
       readonly type: E['type'];
       readonly data: E['data'];
+      readonly metadata: EventMetadata;
       /** RFC 3339, UTC, milliseconds; never decreases within a partition. */
       readonly recordedAt: string;
     }

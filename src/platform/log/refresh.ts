@@ -16,17 +16,17 @@ WITH heads AS MATERIALIZED (
   LEFT JOIN snapshots s ON s.partition = w.partition AND s.stream = w.stream AND s.state_version = w.state_version
 )
 SELECT 0 AS kind, partition, head AS position, NULL AS stream, revision AS version, NULL AS type, NULL AS data,
-  recorded_at, clock_timestamp() AS database_time
+  NULL AS metadata, recorded_at, clock_timestamp() AS database_time
 FROM heads
 UNION ALL
-SELECT 1, h.partition, e.position, NULL, NULL, e.type, e.data::text, e.recorded_at, NULL
+SELECT 1, h.partition, e.position, NULL, NULL, e.type, e.data::text, e.metadata::text, e.recorded_at, NULL
 FROM heads h CROSS JOIN LATERAL (
-  SELECT position, type, data, recorded_at FROM events
+  SELECT position, type, data, metadata, recorded_at FROM events
   WHERE partition = h.partition AND position > h.known AND h.known >= 0 ORDER BY position LIMIT $6) e
 UNION ALL
-SELECT 2, partition, NULL, stream, version, NULL, state::text, NULL, NULL FROM wanted WHERE state IS NOT NULL
+SELECT 2, partition, NULL, stream, version, NULL, state::text, NULL, NULL, NULL FROM wanted WHERE state IS NOT NULL
 UNION ALL
-SELECT 3, w.partition, e.position, w.stream, e.version, e.type, e.data::text, e.recorded_at, NULL
+SELECT 3, w.partition, e.position, w.stream, e.version, e.type, e.data::text, NULL, e.recorded_at, NULL
 FROM wanted w CROSS JOIN LATERAL (
   SELECT position, version, type, data, recorded_at FROM events
   WHERE partition = w.partition AND stream = w.stream AND version > coalesce(w.version, 0)
@@ -44,6 +44,8 @@ export interface RefreshRow {
   version: number;
   type: string;
   data: string;
+  /** Of missed events only. */
+  metadata: string;
   recorded_at: Date;
   database_time: Date | null;
 }

@@ -362,8 +362,8 @@ export class LogWriter {
           const { version } = row;
           states.set(key, { ...entry, state: stateFromJson(row.data), version, snapshotVersion: version });
         } else {
-          const event = this.recordedEvent(row);
-          states.set(key, evolved(entry, event, event.recordedAt));
+          const event = this.catalogue.read(row.type, JSON.parse(row.data) as object);
+          states.set(key, evolved(entry, event, row.recorded_at.toISOString()));
         }
       }
     }
@@ -380,7 +380,8 @@ export class LogWriter {
   private recordedEvent(row: RefreshRow): RecordedEvent {
     const { type, data } = this.catalogue.read(row.type, JSON.parse(row.data) as object);
     const { partition, position } = row;
-    return { partition, position, type, data, recordedAt: row.recorded_at.toISOString() };
+    const metadata = JSON.parse(row.metadata) as EventMetadata;
+    return { partition, position, type, data, metadata, recordedAt: row.recorded_at.toISOString() };
   }
 
   /** Folds what other writers appended into the states held; when that was too much, lets go of them instead. */
@@ -485,7 +486,7 @@ export class LogWriter {
     decision.events.forEach((event, index) => {
       const entries = touched[index]!;
       const position = head + events.length + 1;
-      events.push({ partition, position, type: event.type, data: event.data, recordedAt });
+      events.push({ partition, position, type: event.type, data: event.data, metadata, recordedAt });
       addEvent(round.rows, partition, position, event, entries, metadata);
       for (const entry of entries) {
         if (entry.version - entry.snapshotVersion >= snapshotEveryVersions) due.add(entry.stream.name);
@@ -494,6 +495,10 @@ export class LogWriter {
     for (const command of decision.schedule ?? []) {
       round.rows.scheduled.push(scheduledJson(partition, command, write));
     }
+    for (const key of decision.unschedule ?? []) {
+      round.rows.unscheduled.partition.push(partition);
+      round.rows.unscheduled.commandId.push(`${partition}.${key}`);
+    }
 
     const common = { partition, position: head + events.length, replayed: false };
     const outcome: Outcome = rejection
@@ -501,7 +506,7 @@ export class LogWriter {
       : { ...common, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) };
     if (write.record) round.rows.commands.push(recordJson(write, outcome, firstPosition));
     round.decided.get(partition)!.push({ pending, outcome, firstPosition });
-    return touched.length > 0 || write.record !== undefined || (decision.schedule?.length ?? 0) > 0;
+    return touched.length > 0 || write.record !== undefined || Boolean(decision.schedule?.length || decision.unschedule?.length);
   }
 
   // ---- append and settle

@@ -120,8 +120,8 @@ export class ConsumerMetrics {
   constructor(registry: Registry, pool: pg.Pool) {
     const registers = [registry];
     new Gauge({
-      name: 'rialto_projection_lag_events',
-      help: 'Events that a projection has not yet applied.',
+      name: 'rialto_consumer_lag_events',
+      help: 'Events that a projection or saga has not yet taken.',
       labelNames: ['consumer'],
       registers,
       async collect() {
@@ -130,20 +130,20 @@ export class ConsumerMetrics {
       },
     });
     this.runEvents = new Histogram({
-      name: 'rialto_projector_run_events',
-      help: 'Events that one run of the projector applied.',
+      name: 'rialto_consumer_run_events',
+      help: 'Events that one run of projections or sagas took.',
       buckets: [1, 5, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000],
       registers,
     });
     this.runSeconds = new Histogram({
-      name: 'rialto_projector_run_seconds',
-      help: 'Time of one run of the projector: read, apply, commit.',
+      name: 'rialto_consumer_run_seconds',
+      help: 'Time of one run of projections or sagas: read, apply, commit.',
       buckets: secondsBuckets,
       registers,
     });
     this.poison = new Counter({
-      name: 'rialto_projector_poison_total',
-      help: 'Times a projection could not get past an event.',
+      name: 'rialto_consumer_poison_total',
+      help: 'Times a projection or saga could not get past an event.',
       labelNames: ['consumer'],
       registers,
     });

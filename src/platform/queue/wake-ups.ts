@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 
-export type Queue = 'commands' | 'projections';
+export type Queue = 'commands' | 'projections' | 'sagas';
 
 /**
  * "There is work": a hint, never the work itself, and never the only way it is found. Whoever works a queue also

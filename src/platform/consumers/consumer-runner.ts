@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { EventCatalogue } from '../log/catalogue.js';
 import { classify } from '../log/failures.js';
-import type { RecordedEvent } from '../log/recorded-event.js';
+import type { EventMetadata, RecordedEvent } from '../log/recorded-event.js';
 import type { TailBuffer } from '../log/tail-buffer.js';
 import type { ConsumerMetrics } from '../observability/metrics.js';
 import { withoutNul } from '../sanitise.js';
@@ -14,8 +14,7 @@ import {
   type ClaimedCheckpoint,
   type StoredEventRow,
 } from './checkpoints.js';
-import type { ProjectionCatalogue } from './projection-catalogue.js';
-import type { Projection } from './projection.js';
+import type { Consumer } from './consumer.js';
 import type { Visibility } from './visibility.js';
 
 const maxEventsPerRun = 5_000;
@@ -32,29 +31,33 @@ class PoisonEventError extends Error {
 }
 
 /**
- * Feeds the projections of a process from the log, exactly once: what a batch does to the read tables commits with
- * the checkpoints.
+ * Feeds a group of consumers (the projections or the sagas of a process) from the log, exactly once: what a batch
+ * makes them write commits with their checkpoints.
  *
- * One run takes every (projection, partition) that has news and that no other process holds, reads the events once
+ * One run takes every (consumer, partition) that has news and that no other process holds, reads the events once
  * for all of them (from memory, where this process has just written them), and commits once: sixteen partitions and
- * four views are one transaction, not sixty-four. When a run fails, each (projection, partition) goes on alone, with
+ * four views are one transaction, not sixty-four. When a run fails, each (consumer, partition) goes on alone, with
  * half as many events each time it fails again, until one event is left that it can not get past. That is recorded
  * with the checkpoint, shows in health and metrics, and is tried again with back-off; it is never skipped, and holds
  * up nobody else.
  */
-export class Projector {
+export class ConsumerRunner {
+  private readonly consumers = new Map<string, Consumer>();
+
   constructor(
     private readonly pool: pg.Pool,
     private readonly catalogue: EventCatalogue,
     private readonly tail: TailBuffer,
     private readonly visibility: Visibility,
     private readonly metrics: ConsumerMetrics,
-    private readonly projections: ProjectionCatalogue,
+    private readonly listConsumers: () => readonly Consumer[],
     private readonly onPoison: (checkpoint: ClaimedCheckpoint, error: Error) => void = () => undefined,
   ) {}
 
+  /** Before the first run, and once all modules have named their consumers. */
   async prepare(): Promise<void> {
-    await this.pool.query(createCheckpointsSql, [this.projections.names]);
+    for (const consumer of this.listConsumers()) this.consumers.set(consumer.name, consumer);
+    await this.pool.query(createCheckpointsSql, [[...this.consumers.keys()]]);
   }
 
   /** One run. True when there is more to do. */
@@ -62,8 +65,8 @@ export class Projector {
     let claimed: ClaimedCheckpoint[] = [];
     try {
       return await this.transaction(async (client) => {
-        claimed = await this.claim(client, this.projections.names);
-        if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a projection is degraded');
+        claimed = await this.claim(client, [...this.consumers.keys()]);
+        if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });
     } catch (error) {
@@ -118,7 +121,7 @@ export class Projector {
     const started = performance.now();
     const { events, unfinished } = await this.read(client, claimed, limit);
     const moved = { consumer: [] as string[], partition: [] as number[], position: [] as number[] };
-    const statements: Promise<unknown>[] = [];
+    const statements: Promise<(() => void) | void>[] = [];
     let count = 0;
     let more = false;
     for (const [consumer, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
@@ -136,10 +139,11 @@ export class Projector {
       }
       if (batch.length === 0) continue;
       count = Math.max(count, batch.length);
-      statements.push(this.project(client, this.projections.find(consumer)!, batch));
+      statements.push(this.consume(client, this.consumers.get(consumer)!, batch));
     }
     // The statements were sent one behind the other; the transaction is only good if all of them are.
-    const failure = (await Promise.allSettled(statements)).find((result) => result.status === 'rejected');
+    const results = await Promise.allSettled(statements);
+    const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
     const { consumer, partition, position } = moved;
     const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values: [consumer, partition, position] };
@@ -147,12 +151,17 @@ export class Projector {
     this.metrics.runEvents.observe(count);
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
     moved.consumer.forEach((name, i) => this.visibility.advance(name, moved.partition[i]!, moved.position[i]!));
+    for (const result of results) if (result.status === 'fulfilled') result.value?.();
     return more;
   }
 
-  private async project(client: pg.PoolClient, projection: Projection, batch: RecordedEvent[]): Promise<void> {
+  private async consume(
+    client: pg.PoolClient,
+    consumer: Consumer,
+    batch: RecordedEvent[],
+  ): Promise<(() => void) | void> {
     try {
-      await projection.project(batch, client, projection.table);
+      return await consumer.consume(batch, client);
     } catch (error) {
       const kind = classify(error);
       if (kind === 'unreachable' || kind === 'transient' || batch.length > 1) throw error;
@@ -231,7 +240,8 @@ export function readStored(
   try {
     const { type, data } = catalogue.read(row.type, JSON.parse(row.data) as object);
     const { partition, position } = row;
-    return { partition, position, type, data, recordedAt: row.recorded_at.toISOString() };
+    const metadata = JSON.parse(row.metadata) as EventMetadata;
+    return { partition, position, type, data, metadata, recordedAt: row.recorded_at.toISOString() };
   } catch (error) {
     throw onError(error);
   }

@@ -1,0 +1,38 @@
+import { Injectable } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import { LogWriter, type Outcome } from '../log/writer.js';
+import type { Envelope, LogCommandClass } from './log-command.js';
+
+/**
+ * The commands of other modules that a command's handler runs on its way, wherever their partitions are. Each has an
+ * id that follows from the command's own, so a retry of the whole gets the answers of the steps that were done and
+ * does those that were not.
+ */
+@Injectable()
+export class CommandSteps {
+  constructor(
+    private readonly bus: CommandBus,
+    private readonly writer: LogWriter,
+  ) {}
+
+  /**
+   * `step` names it among the steps of its command. With `isIdempotent` the command itself answers the same when it
+   * is repeated (its input has an id for what it makes), and no record of the answer is kept.
+   */
+  run<Input extends object>(
+    command: LogCommandClass<Input>,
+    input: Input,
+    { commandId, metadata }: Envelope,
+    step: string,
+    { isIdempotent = false } = {},
+  ): Promise<Outcome> {
+    const partition = this.writer.partitionOf(command.partitionKey(input));
+    const rest = commandId.slice(commandId.indexOf('.') + 1);
+    const envelope: Envelope = {
+      commandId: `${partition}.${rest}/${step}`,
+      metadata: { correlationId: commandId, ...metadata, causationId: commandId },
+      ...(!isIdempotent && { record: { fingerprint: null } }),
+    };
+    return this.bus.execute<Outcome>(new command(input, envelope));
+  }
+}
