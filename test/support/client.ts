@@ -203,8 +203,8 @@ export class CatalogClient {
   }
 
   products(query: Readonly<Record<string, string | number>> = {}, headers?: Headers) {
-    const entries = Object.entries(query).map(([name, value]) => [name, String(value)]);
-    return this.http.get(`/v1/products?${new URLSearchParams(entries)}`, headers);
+    const text = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+    return this.http.get(`/v1/products?${text.join('&')}`, headers);
   }
 
   sku(sku: string, headers?: Headers) {
