@@ -234,8 +234,12 @@ const sorts: Readonly<Record<ProductFilter['sort'], Sort>> = {
 };
 
 /**
- * Sorted by price the list follows the SKUs, of each product the cheapest that is in the range; otherwise it follows
- * the products. Words and category come from an index of their own, and what they find is sorted.
+ * Which way a list goes is said by the statement, not left to the planner: its statements are planned once for all
+ * values, and it would follow the prices of 20,000 products for a word that 20 of them have (120 ms instead of 1).
+ *
+ * - With words or a category, those are looked up, and what is found is sorted: as long as it takes for all finds.
+ * - Else, by price, the SKUs are followed in the order of their prices; of each product the cheapest in range counts.
+ * - Else the products are followed in the order asked for; with a currency, those that have a price in range count.
  */
 @QueryHandler(ListProducts)
 export class ListProductsHandler implements IQueryHandler<ListProducts> {
@@ -250,33 +254,40 @@ export class ListProductsHandler implements IQueryHandler<ListProducts> {
 
     const values: unknown[] = [];
     const parameter = (value: unknown): string => `$${values.push(value)}`;
-    const conditions = [`p.status = ${parameter(status)}`];
-    if (q !== undefined) conditions.push(`p.search @@ websearch_to_tsquery('simple', ${parameter(q)})`);
-    if (category !== undefined) conditions.push(`p.categories ? ${parameter(category)}`);
-    if (after) {
-      conditions.push(`(${columns.join()}) ${direction === 'ASC' ? '>' : '<'} (${after.map(parameter).join()})`);
-    }
-    let from = 'catalog_products p';
+    const isStatus = `p.status = ${parameter(status)}`;
+    const finds: string[] = [];
+    if (q !== undefined) finds.push(`p.search @@ websearch_to_tsquery('simple', ${parameter(q)})`);
+    if (category !== undefined) finds.push(`p.categories ? ${parameter(category)}`);
+    const isSearch = finds.length > 0;
+    const found = `WITH found AS MATERIALIZED (
+  SELECT product_id, sort_name, position FROM catalog_products p WHERE ${[isStatus, ...finds].join(' AND ')})`;
+    let from = isSearch ? 'found p' : 'catalog_products p';
+    const conditions = isSearch ? [] : [isStatus];
     if (currency !== undefined) {
-      const inRange = `s.currency = ${parameter(currency)} AND s.amount >= ${parameter(minPrice)}`;
-      const upTo = `s.amount <= ${parameter(maxPrice)}`;
-      if (sort === 'price') {
-        from = `catalog_skus s JOIN catalog_products p USING (product_id)`;
-        const cheaper = `(c.amount, c.sku) < (s.amount, s.sku) AND c.product_id = s.product_id`;
-        conditions.push(inRange, upTo, `s.orderable = ${parameter(status === 'active')}`);
-        conditions.push(`NOT EXISTS (SELECT FROM catalog_skus c WHERE ${inRange.replaceAll('s.', 'c.')} AND ${cheaper})`);
+      const prices = `currency = ${parameter(currency)} AND amount >= ${parameter(minPrice)}`;
+      const upTo = `amount <= ${parameter(maxPrice)}`;
+      if (sort === 'price' && !isSearch) {
+        from = 'catalog_skus s JOIN catalog_products p USING (product_id)';
+        conditions.push(`${prices} AND ${upTo} AND orderable = ${parameter(status === 'active')}
+  AND NOT EXISTS (SELECT FROM catalog_skus c
+    WHERE c.product_id = s.product_id AND (c.amount, c.sku) < (s.amount, s.sku) AND ${prices.replaceAll(/currency|amount/g, 'c.$&')})`);
       } else {
-        conditions.push(`EXISTS (SELECT FROM catalog_skus s WHERE s.product_id = p.product_id AND ${inRange} AND ${upTo})`);
+        from += ` CROSS JOIN LATERAL (SELECT amount FROM catalog_skus
+    WHERE product_id = p.product_id AND ${prices} AND ${upTo} ORDER BY amount LIMIT 1) s`;
       }
     }
+    if (after) conditions.push(`(${columns.join()}) ${direction === 'ASC' ? '>' : '<'} (${after.map(parameter).join()})`);
     const order = columns.map((column) => `${column} ${direction}`).join();
     const name = ['catalog-products', sort, q && 'q', category && 'category', currency && 'currency', after && 'after'];
     const rows = await this.pool.rows<ListedProduct>(
       name.filter(Boolean).join('-'),
-      `SELECT ${columns.join()}, ${answer} AS json FROM (
-         SELECT p.*${sort === 'price' ? ', s.amount' : ''} FROM ${from} WHERE ${conditions.join(' AND ')}
-         ORDER BY ${order} LIMIT ${parameter(limit + 1)}) found
-       ORDER BY ${order}`,
+      `${isSearch ? found : ''}
+SELECT ${columns.join()}, ${answer} AS json FROM (
+  SELECT product_id${sort === 'price' ? ', amount' : ''} FROM ${from}
+  ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+  ORDER BY ${order} LIMIT ${parameter(limit + 1)}) page
+JOIN catalog_products USING (product_id)
+ORDER BY ${order}`,
       values,
     );
     return cursors.page(rows, limit, fingerprint, keyOf, ({ json }) => json);
