@@ -1,6 +1,38 @@
 -- What the migrations make of an empty database. Not run by anything: it is here to be read in a diff.
 -- After a new migration: UPDATE_SCHEMA=true npm test -- test/architecture/schema
 
+CREATE TABLE catalog_products (
+  product_id text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  name text NOT NULL,
+  sort_name text COLLATE "C" NOT NULL,
+  description text NOT NULL,
+  categories jsonb NOT NULL,
+  attributes jsonb NOT NULL,
+  variants jsonb NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL,
+  position bigint NOT NULL,
+  version integer NOT NULL,
+  search tsvector NOT NULL GENERATED ALWAYS AS (((((to_tsvector('simple'::regconfig, name) || to_tsvector('simple'::regconfig, description)) || jsonb_to_tsvector('simple'::regconfig, categories, '["string"]'::jsonb)) || jsonb_to_tsvector('simple'::regconfig, jsonb_path_query_array(variants, '$[*]."sku"'::jsonpath), '["string"]'::jsonb)) || jsonb_to_tsvector('simple'::regconfig, jsonb_path_query_array(variants, '$[*]."name"'::jsonpath), '["string"]'::jsonb))) STORED,
+  CONSTRAINT catalog_products_pkey PRIMARY KEY (product_id)
+);
+CREATE INDEX catalog_products_categories_idx ON catalog_products USING gin (categories);
+CREATE INDEX catalog_products_search_idx ON catalog_products USING gin (search);
+CREATE INDEX catalog_products_status_position_idx ON catalog_products USING btree (status, "position");
+CREATE INDEX catalog_products_status_sort_name_product_id_idx ON catalog_products USING btree (status, sort_name, product_id);
+
+CREATE TABLE catalog_skus (
+  sku text COLLATE "C" NOT NULL,
+  product_id text COLLATE "C" NOT NULL,
+  name text,
+  amount bigint NOT NULL,
+  currency text COLLATE "C" NOT NULL,
+  orderable boolean NOT NULL,
+  CONSTRAINT catalog_skus_pkey PRIMARY KEY (sku)
+);
+CREATE INDEX catalog_skus_currency_orderable_amount_product_id_idx ON catalog_skus USING btree (currency, orderable, amount, product_id);
+CREATE INDEX catalog_skus_product_id_currency_amount_sku_idx ON catalog_skus USING btree (product_id, currency, amount, sku);
+
 CREATE TABLE checkpoints (
   consumer text NOT NULL,
   partition smallint NOT NULL,

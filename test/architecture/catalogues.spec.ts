@@ -2,6 +2,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { environment, readConfig } from '../../src/config.js';
+import { catalogEvents } from '../../src/modules/catalog/domain/events.js';
+import { productType } from '../../src/modules/catalog/domain/product.js';
+import { skuType } from '../../src/modules/catalog/domain/sku.js';
 import { accountType } from '../../src/modules/ledger/domain/account.js';
 import { ledgerEvents } from '../../src/modules/ledger/domain/events.js';
 import { transactionType } from '../../src/modules/ledger/domain/transaction.js';
@@ -111,7 +114,10 @@ describe('commands', () => {
 describe('the stored events of test/fixtures/events', () => {
   const directory = join(root, 'test/fixtures/events');
   /** How the streams of each module fold. */
-  const folds = { ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]) };
+  const folds = {
+    catalog: () => new StreamsInMemory(catalogEvents, [productType, skuType]),
+    ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]),
+  };
   const stored = async (): Promise<Event[]> => {
     const files = (await readdir(directory)).sort();
     return Promise.all(files.map(async (file) => {
@@ -135,7 +141,7 @@ describe('the stored events of test/fixtures/events', () => {
       streams.record(event, '2026-01-01T00:00:00.000Z');
       const folded = streams.all().map(({ stream, state, version }) => ({ stream: stream.name, version, state }));
       expect(folded.length).toBeGreaterThan(0);
-      expect({ [event.type]: folded }).toMatchSnapshot();
+      expect(folded).toMatchSnapshot(event.type);
     }
   });
 });

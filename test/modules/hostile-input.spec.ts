@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { after, type Answer, HttpClient, LedgerClient, type RequestOptions } from '../support/client.js';
+import { after, type Answer, CatalogClient, HttpClient, LedgerClient, type RequestOptions } from '../support/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { type RialtoServer, startRialto } from '../support/server.js';
 
@@ -31,6 +31,8 @@ describe('Hostile input', () => {
     await ledger.transfer('world', 'alice', '100', { transactionId: 'posted' });
     const last = await ledger.authorise('world', 'alice', '100', { transactionId: 'pending' });
     await ledger.account('alice', '', after(last));
+    const catalog = new CatalogClient(http);
+    await catalog.product('shirt', after(await catalog.create({ productId: 'shirt', name: 'Shirt', variants: [{ sku: 'shirt-m', price: { amount: '1', currency: 'EUR' } }] })));
     routes = await readRoutes(http);
   });
 
@@ -88,7 +90,9 @@ describe('Hostile input', () => {
 
   const fill = (path: string, values: Readonly<Record<string, string>> = {}) =>
     path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => values[name] ?? samples[name] ?? 'sample');
-  const samples: Readonly<Record<string, string>> = { ledger: 'main', accountId: 'alice', transactionId: 'pending', commandId: '3.none' };
+  const samples: Readonly<Record<string, string>> = { ledger: 'main', accountId: 'alice', transactionId: 'pending', commandId: '3.none', productId: 'shirt', sku: 'shirt-m' };
+  /** So that what is asked for is not there, should it be asked for. */
+  const nothing = { transactionId: 'none', accountId: 'none', productId: 'none' };
   const withBody = () => routes.filter(({ takesBody }) => takesBody);
   const deep = (depth: number, open = '[', close = ']') => open.repeat(depth) + close.repeat(depth);
 
@@ -125,7 +129,7 @@ describe('Hostile input', () => {
     ];
     await everyAnswerIsAProblem(
       withBody().flatMap(({ method, path }) =>
-        bodies.map(([, body]) => [method, fill(path, { transactionId: 'none', accountId: 'none' }), { body }] as [string, string, RequestOptions]),
+        bodies.map(([, body]) => [method, fill(path, nothing), { body }] as [string, string, RequestOptions]),
       ),
     );
   });
@@ -180,16 +184,19 @@ describe('Hostile input', () => {
     const values = ['', '%00', 'a%00', '%zz', '-1', '1.5', '1e400', '18446744073709551616', '[]', '{}', 'null', 'true', '%ed%a0%80', 'x'.repeat(5_000), '%F0%9F%98%80'];
     for (const { method, path, query } of routes.filter((route) => route.method === 'GET')) {
       const base = fill(path);
-      const must = query.includes('status') ? 'status=failed&' : '';
+      // What a good request needs besides, so that it is the one parameter that is wrong.
+      const must = { '/v1/commands': 'status=failed&', '/v1/products': 'currency=EUR&' }[path] ?? '';
       requests.push([method, `${base}?surprise=1`], [method, `${base}?__proto__=1`], [method, `${base}?constructor[prototype]=1`]);
       for (const name of query) {
-        for (const value of values) requests.push([method, `${base}?${name === 'status' ? '' : must}${name}=${value}`]);
+        for (const value of values) requests.push([method, `${base}?${must.startsWith(`${name}=`) ? '' : must}${name}=${value}`]);
         requests.push([method, `${base}?${must}${name}=1&${name}=2`], [method, `${base}?${must}${name}[]=1`]);
       }
     }
-    // These are fine: a prefix that no account has, or the answer to a limit of 1.
-    const fine = /[?&]prefix=(-1|1\.5|1e400|18446744073709551616|null|true)$/;
-    const answered = requests.filter(([, path]) => !fine.test(path) && path.startsWith('/v1/') && !path.startsWith('/v1/ledgers/main/trial') && !/transactions\/pending\?/.test(path));
+    // These are fine: a prefix that no account has, any words to search for, a category that nobody made, a large price.
+    const fine = /[?&](prefix=(-1|1\.5|1e400|18446744073709551616|null|true)|(q|category)=(-1|1\.5|1e400|18446744073709551616|\[\]|\{\}|null|true|%F0%9F%98%80|%zz|%ed%a0%80))$/;
+    // These take no parameters, and look at none.
+    const without = /\/(trial-balance|transactions\/pending|products\/shirt|skus\/shirt-m)\?/;
+    const answered = requests.filter(([, path]) => !fine.test(path) && path.startsWith('/v1/') && !without.test(path));
     await everyAnswerIsAProblem(answered);
     for (const [method, path] of requests.filter((request) => !answered.includes(request))) {
       expect((await http.request(method, path)).status).toBeLessThan(500);
@@ -264,12 +271,41 @@ describe('Hostile input', () => {
     ]);
   });
 
+  test('in every field of a product is refused', async () => {
+    const bad = ['', '\u0000', '\ud800', 'x'.repeat(20_000), -1, 1.5, 2 ** 64, true, null, [], {}, ['x'], { a: 1 }];
+    const variant = { sku: 'new', price: { amount: '1', currency: 'EUR' } };
+    const product = { name: 'x', variants: [variant] };
+    const but = (values: readonly unknown[], ...fine: unknown[]) => values.filter((value) => !fine.includes(value));
+    const amounts = [...bad, '1.0', '-0', '+1', '01', '0x10', '9223372036854775808', 'NaN'];
+    const prices = [...amounts.map((amount) => ({ amount, currency: 'EUR' })), ...bad.map((currency) => ({ amount: '1', currency })), ...bad];
+    const details = [
+      ...bad.map((name) => ({ name })),
+      ...but(bad, '').map((description) => ({ description })),
+      ...[...bad.filter((value) => !Array.isArray(value)), [''], [1], [null], [[]], ['\u0000'], ['a', 'a']].map((categories) => ({ categories })),
+      ...[...bad.filter((value) => !(typeof value === 'object' && value !== null && !Array.isArray(value))), { big: 2 ** 64 }, { text: 'x'.repeat(9_000) }, { '\ud800': 1 }].map((attributes) => ({ attributes })),
+    ];
+    const variants = [
+      ...bad.map((sku) => ({ ...variant, sku })),
+      ...bad.map((name) => ({ ...variant, name })),
+      ...prices.map((price) => ({ ...variant, price })),
+    ];
+    const send = (method: string, path: string, body: object) => [method, path, { body }] as [string, string, RequestOptions];
+    await everyAnswerIsAProblem([
+      ...bad.map((productId) => send('POST', '/v1/products', { ...product, productId })),
+      ...details.map((detail) => send('POST', '/v1/products', { ...product, ...detail })),
+      ...details.map((detail) => send('PATCH', '/v1/products/shirt', detail)),
+      ...[...bad, [variant, variant]].map((wrong) => send('POST', '/v1/products', { ...product, variants: wrong })),
+      ...variants.map((wrong) => send('POST', '/v1/products', { ...product, variants: [variant, wrong] })),
+      ...variants.map(({ sku: _sku, ...wrong }) => wrong).filter((wrong) => 'name' in wrong || wrong.price !== variant.price).map((wrong) => send('PUT', '/v1/products/shirt/variants/new', wrong)),
+    ]);
+  });
+
   test('of any JSON at all is refused', async () => {
     // A body without a `postings` of ours moves nothing; whatever it is, it is no transfer.
     await fc.assert(
       fc.asyncProperty(fc.json({ maxDepth: 4 }), fc.constantFrom(...withBody()), async (body, { method, path }) => {
         fc.pre(body.trim() !== '{}' && !/^\s*$/.test(body));
-        const answer = await http.request(method, fill(path, { transactionId: 'none', accountId: 'none' }), { body });
+        const answer = await http.request(method, fill(path, nothing), { body });
         const why = wrongWith(answer);
         if (why) throw new Error(why);
       }),

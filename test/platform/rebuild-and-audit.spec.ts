@@ -1,20 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HttpClient, LedgerClient } from '../support/client.js';
-import { root } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { startRialto, type RialtoServer } from '../support/server.js';
-
-/** A command-line tool as `npm run` starts it, on a database. */
-function tool(database: TestDatabase, name: string, ...args: string[]) {
-  const env = { PATH: process.env.PATH, DATABASE_URL: database.url };
-  const child = spawn(process.execPath, [`${root}dist/cli/${name}.js`, ...args], { env });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const ended = once(child, 'exit').then(([code]) => ({ code: code as number | null, output }));
-  return { child, ended };
-}
+import { tool } from '../support/tool.js';
 
 const audit = (database: TestDatabase) => tool(database, 'audit').ended;
 

@@ -174,6 +174,44 @@ export class LedgerClient {
   }
 }
 
+/** The catalogue, in the words of those who keep a shop. */
+export class CatalogClient {
+  constructor(readonly http: HttpClient) {}
+
+  create(body: unknown, headers?: Headers) {
+    return this.http.post('/v1/products', body, headers);
+  }
+
+  change(productId: string, body: unknown, headers?: Headers) {
+    return this.http.request('PATCH', `/v1/products/${productId}`, { body, headers });
+  }
+
+  putVariant(productId: string, sku: string, body: unknown, headers?: Headers) {
+    return this.http.request('PUT', `/v1/products/${productId}/variants/${sku}`, { body, headers });
+  }
+
+  archive(productId: string, headers?: Headers) {
+    return this.http.post(`/v1/products/${productId}/archive`, undefined, headers);
+  }
+
+  restore(productId: string, headers?: Headers) {
+    return this.http.post(`/v1/products/${productId}/restore`, undefined, headers);
+  }
+
+  product(productId: string, headers?: Headers) {
+    return this.http.get(`/v1/products/${productId}`, headers);
+  }
+
+  products(query: Readonly<Record<string, string | number>> = {}, headers?: Headers) {
+    const text = Object.entries(query).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+    return this.http.get(`/v1/products?${text.join('&')}`, headers);
+  }
+
+  sku(sku: string, headers?: Headers) {
+    return this.http.get(`/v1/skus/${sku}`, headers);
+  }
+}
+
 /** What a read sends to see what a write did. */
 export function after(...writes: Answer[]): Headers {
   return { 'consistency-token': writes.map((write) => String(write.headers['consistency-token'])).join() };

@@ -3,14 +3,16 @@ import {
   amountAnswerSchema,
   currencySchema,
   idSchema,
-  limitAmountSchema,
   metadataSchema,
+  nonNegativeAmountSchema,
   positiveAmountSchema,
   textSchema,
   timeAnswerSchema,
   timeSchema,
 } from '../../platform/http/schemas.js';
-import { cursorSchema, limitSchema } from '../../platform/http/paging.js';
+import { cursorSchema, limitSchema, pageOf } from '../../platform/http/paging.js';
+
+export { emptyBodySchema as emptyBody } from '../../platform/http/schemas.js';
 
 /** The ledger's contract: what requests may say and what answers look like. */
 
@@ -22,7 +24,7 @@ export const transactionParams = z.strictObject({ ledger: idSchema, transactionI
 
 const overdraftSchema = z.union([
   z.enum(['none', 'unlimited']),
-  z.strictObject({ limit: limitAmountSchema }),
+  z.strictObject({ limit: nonNegativeAmountSchema }),
 ]);
 
 export const openAccountBody = z.strictObject({
@@ -69,7 +71,6 @@ export const bulkQuery = z.strictObject({
 });
 
 export const captureBody = z.strictObject({ amount: positiveAmountSchema.optional() }).optional();
-export const emptyBody = z.strictObject({}).optional();
 export const reverseBody = z
   .strictObject({
     transactionId: idSchema.optional(),
@@ -149,9 +150,6 @@ export const bulkAnswer = z.strictObject({
     }),
   ),
 });
-
-const pageOf = <Item extends z.ZodType>(item: Item) =>
-  z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() });
 
 export const accountsPage = pageOf(accountAnswer);
 export const entriesPage = pageOf(

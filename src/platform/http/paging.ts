@@ -13,7 +13,7 @@ export const limitSchema = z
 
 export const cursorSchema = z
   .string()
-  .max(2_048)
+  .max(4_096)
   .optional()
   .meta({ description: 'The nextCursor of the page before.' });
 
@@ -21,6 +21,10 @@ export interface Page<Item> {
   readonly items: readonly Item[];
   readonly nextCursor: string | null;
 }
+
+/** A page as the OpenAPI document has it. */
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() });
 
 /**
  * A place in a list, opaque to the client: the list's name and its filters, and the sort key of the last item. A

@@ -55,9 +55,9 @@ describe('an amount', () => {
   });
 
   it('of a limit is not negative', () => {
-    expect(schemas.limitAmountSchema.parse('0')).toBe('0');
-    expect(schemas.limitAmountSchema.parse(0)).toBe('0');
-    for (const value of ['-1', '-0', -1]) expect(accepts(schemas.limitAmountSchema, value)).toBe(false);
+    expect(schemas.nonNegativeAmountSchema.parse('0')).toBe('0');
+    expect(schemas.nonNegativeAmountSchema.parse(0)).toBe('0');
+    for (const value of ['-1', '-0', -1]) expect(accepts(schemas.nonNegativeAmountSchema, value)).toBe(false);
   });
 });
 

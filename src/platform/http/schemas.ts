@@ -9,8 +9,8 @@ export const idSchema = z
   .regex(/^[A-Za-z0-9._:-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : -')
   .meta({ description: '1 to 128 of `A-Z a-z 0-9 . _ : -`.' });
 
-export const textSchema = (maxLength: number) =>
-  z.string().min(1).max(maxLength).refine((text) => !isIllFormed(text), 'NUL or ill-formed Unicode');
+export const textSchema = (maxLength: number, minLength = 1) =>
+  z.string().min(minLength).max(maxLength).refine((text) => !isIllFormed(text), 'NUL or ill-formed Unicode');
 
 const amountText = /^-?(0|[1-9]\d{0,18})$/;
 
@@ -34,7 +34,7 @@ export const positiveAmountSchema = amountSchema
     ],
   });
 
-export const limitAmountSchema = amountSchema
+export const nonNegativeAmountSchema = amountSchema
   .refine((text) => !text.startsWith('-'), 'must not be negative')
   .meta({
     description: 'An integer in the currency\'s minor unit, as a decimal string.',
@@ -71,19 +71,23 @@ function isStorable(text: string): boolean {
 
 export const timeAnswerSchema = z.string().meta({ format: 'date-time' });
 
-const maxMetadataBytes = 16_384;
-
 /** Free JSON of the client's. Numbers that a JSON parser rounds would come back changed, so they are refused. */
-export const metadataSchema = z
-  .record(z.string(), z.unknown())
-  .superRefine((metadata, context) => {
-    if (Buffer.byteLength(JSON.stringify(metadata)) > maxMetadataBytes) {
-      context.addIssue({ code: 'custom', message: `more than ${maxMetadataBytes} bytes` });
-    } else if (hasUnsafeNumber(metadata)) {
-      context.addIssue({ code: 'custom', message: 'a number that can not be kept exactly; send it as a string' });
-    }
-  })
-  .meta({ type: 'object', additionalProperties: true, description: `JSON of your own, up to ${maxMetadataBytes} bytes.` });
+export const freeJsonSchema = (maxBytes: number) =>
+  z
+    .record(z.string(), z.unknown())
+    .superRefine((json, context) => {
+      if (Buffer.byteLength(JSON.stringify(json)) > maxBytes) {
+        context.addIssue({ code: 'custom', message: `more than ${maxBytes} bytes` });
+      } else if (hasUnsafeNumber(json)) {
+        context.addIssue({ code: 'custom', message: 'a number that can not be kept exactly; send it as a string' });
+      }
+    })
+    .meta({ type: 'object', additionalProperties: true, description: `JSON of your own, up to ${maxBytes} bytes.` });
+
+export const metadataSchema = freeJsonSchema(16_384);
+
+/** Of writes that need nothing but their address. */
+export const emptyBodySchema = z.strictObject({}).optional();
 
 function hasUnsafeNumber(value: unknown): boolean {
   if (typeof value === 'number') return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));

@@ -41,6 +41,11 @@ export function stream<State, E extends Event>(
   return { type, name: `${type.name}/${id}`, isNew };
 }
 
+/** For the branch of a fold that no event comes to: the compiler says so when one is forgotten. */
+export function unknownEvent(event: never): never {
+  throw new Error(`an event that is not folded: ${(event as Event).type}`);
+}
+
 /** What the log must know of an event: the streams it belongs to, its own (primary) one first. */
 export interface EventType<E extends Event = Event> {
   readonly type: E['type'];

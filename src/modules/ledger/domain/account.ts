@@ -1,5 +1,5 @@
 import { Rejection, type Decision, type DecisionContext, type States } from '../../../platform/log/decision.js';
-import { stream, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
+import { stream, unknownEvent, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
 import { maxAmount } from '../../../shared/amount.js';
 import { canonicalJson } from '../../../shared/canonical-json.js';
 import type { TransactionEvent } from './transaction.js';
@@ -214,8 +214,4 @@ function answerOf(ledger: string, account: AccountState): AccountAnswer {
     ...(account.closedAt && { closedAt: account.closedAt }),
     metadata: account.metadata ?? {},
   };
-}
-
-export function unknownEvent(event: never): never {
-  throw new Error(`an event that is not folded: ${(event as Event).type}`);
 }

@@ -5,10 +5,10 @@ import {
   type ScheduledCommand,
   type States,
 } from '../../../platform/log/decision.js';
-import { stream, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
+import { stream, unknownEvent, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
 import { maxAmount, minAmount } from '../../../shared/amount.js';
 import { canonicalJson } from '../../../shared/canonical-json.js';
-import { accountNotFound, accountStream, availableOf, unknownEvent, type AccountState } from './account.js';
+import { accountNotFound, accountStream, availableOf, type AccountState } from './account.js';
 
 // ---- Events. Each belongs to its transaction's stream and to those of all accounts of its postings.
 

@@ -1,8 +1,9 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import DataLoader from 'dataloader';
 import { z } from 'zod';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
+import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
+import { jsonTime } from '../../../platform/database/json-time.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
@@ -13,8 +14,6 @@ import type { LedgerEvent } from '../domain/events.js';
 
 // ---- Table: one row per account
 
-const rfc3339 = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
-
 /**
  * A row as the answer, made by Postgres: Node would parse twelve columns only to write them as JSON again, on the one
  * core that also serves the requests.
@@ -23,12 +22,12 @@ const answer = `
 json_build_object('accountId', account_id, 'ledger', ledger, 'currency', currency, 'overdraft', overdraft,
   'balance', balance::text, 'pendingIn', pending_in::text, 'pendingOut', pending_out::text,
   'available', least(balance::numeric - pending_out + overdraft_limit, ${maxAmount})::text,
-  'version', version, 'openedAt', to_char(opened_at AT TIME ZONE 'UTC', ${rfc3339}), 'metadata', metadata)::text`;
+  'version', version, 'openedAt', ${jsonTime('opened_at')}, 'metadata', metadata)::text`;
 
 /** Closed accounts say when. */
 const answerJson = `
 (CASE WHEN closed_at IS NULL THEN answer
- ELSE left(answer, -1) || ',"closedAt":"' || to_char(closed_at AT TIME ZONE 'UTC', ${rfc3339}) || '"}' END)`;
+ ELSE left(answer, -1) || ',"closedAt":"' || ${jsonTime('closed_at')} || '"}' END)`;
 
 // ---- Fold: what a batch does to each account it touches
 
@@ -176,31 +175,25 @@ export class GetAccount extends Query<Resource> {
 }
 
 interface FoundAccount {
+  readonly n: number;
   readonly json: string;
   readonly version: number;
 }
 
-/** The accounts that are asked for while the event loop turns once share one statement: 9 µs of Postgres each. */
 @QueryHandler(GetAccount)
 export class GetAccountHandler implements IQueryHandler<GetAccount> {
-  private readonly loader: DataLoader<GetAccount, FoundAccount | undefined>;
+  private readonly accounts = batchLoader((queries: readonly GetAccount[]) => this.load(queries));
 
-  constructor(private readonly pool: QueryPool) {
-    this.loader = new DataLoader((queries) => this.load(queries), {
-      cache: false,
-      maxBatchSize: 500,
-      batchScheduleFn: (run) => setImmediate(run),
-    });
-  }
+  constructor(private readonly pool: QueryPool) {}
 
   async execute(query: GetAccount): Promise<Resource> {
-    const found = await this.loader.load(query);
+    const found = await this.accounts.load(query);
     if (!found) throw accountNotFound(query.accountId);
     return found;
   }
 
   private async load(queries: readonly GetAccount[]): Promise<(FoundAccount | undefined)[]> {
-    const rows = await this.pool.rows<FoundAccount & { n: number }>(
+    const rows = await this.pool.rows<FoundAccount>(
       'ledger-accounts-get',
       `SELECT n, version, ${answerJson} AS json FROM (
          SELECT w.n::integer, a.version, a.closed_at, ${answer} AS answer
@@ -208,9 +201,7 @@ export class GetAccountHandler implements IQueryHandler<GetAccount> {
          JOIN ledger_accounts a ON a.ledger = w.wanted_ledger AND a.account_id = w.wanted_id) accounts`,
       [arrayLiteral(queries.map((query) => query.ledger)), arrayLiteral(queries.map((query) => query.accountId))],
     );
-    const found = Array.from<FoundAccount | undefined>({ length: queries.length });
-    for (const row of rows) found[row.n - 1] = row;
-    return found;
+    return inOrder(rows, queries.length);
   }
 }
 

@@ -1,0 +1,10 @@
+/** The catalogue's face: what other modules may use. */
+export { CatalogModule } from './catalog.module.js';
+export { CreateProduct } from './commands/create-product.js';
+export { ChangeProduct } from './commands/change-product.js';
+export { PutVariant } from './commands/put-variant.js';
+export { ArchiveProduct } from './commands/archive-product.js';
+export { RestoreProduct } from './commands/restore-product.js';
+export { GetProduct } from './views/products.js';
+export { GetPrices, GetSku, type SkuPrice } from './views/skus.js';
+export type { CatalogEvent } from './domain/events.js';

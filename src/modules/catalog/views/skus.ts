@@ -1,0 +1,189 @@
+import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { Projection } from '../../../platform/consumers/projection.js';
+import { arrayLiteral } from '../../../platform/database/array-literal.js';
+import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
+import { QueryPool } from '../../../platform/database/query-pool.js';
+import type { Resource } from '../../../platform/http/query-gateway.js';
+import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
+import type { CatalogEvent } from '../domain/events.js';
+import type { Price, ProductStatus, Variant } from '../domain/product.js';
+import { skuNotFound } from '../domain/sku.js';
+
+// ---- Table: one row per SKU. The name of its product is not here: who needs it looks at the product.
+
+// ---- Fold: new SKUs, and what becomes of those of former batches
+
+interface SkuChange {
+  readonly sku: string;
+  /** Of a SKU that is new. */
+  readonly productId?: string;
+  name?: string | null;
+  amount?: string;
+  currency?: string;
+  orderable?: boolean;
+}
+
+function changesOf(events: readonly RecordedEvent<CatalogEvent>[]): SkuChange[] {
+  const changes = new Map<string, SkuChange>();
+  const change = (sku: string, what: Omit<SkuChange, 'sku'>): void => {
+    changes.set(sku, { ...changes.get(sku), sku, ...what });
+  };
+  const terms = ({ name, price }: Variant) => ({ name: name ?? null, ...price });
+  for (const { type, data } of events) {
+    switch (type) {
+      case 'catalog.product-created.v1': {
+        const { productId } = data;
+        for (const variant of data.variants) change(variant.sku, { productId, ...terms(variant), orderable: true });
+        break;
+      }
+      case 'catalog.variant-added.v1':
+        change(data.sku, { productId: data.productId, ...terms(data), orderable: data.orderable });
+        break;
+      case 'catalog.variant-changed.v1':
+        change(data.sku, terms(data));
+        break;
+      case 'catalog.product-archived.v1':
+      case 'catalog.product-restored.v1':
+        for (const sku of data.skus) change(sku, { orderable: type === 'catalog.product-restored.v1' });
+        break;
+      default:
+        break;
+    }
+  }
+  return [...changes.values()];
+}
+
+export const catalogSkus: Projection = {
+  name: 'catalog-skus',
+  table: 'catalog_skus',
+  key: ['sku'],
+
+  async project(events, sql, table) {
+    const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]);
+    const made = changes.filter(({ productId }) => productId !== undefined);
+    const changed = changes.filter(({ productId }) => productId === undefined);
+    const statements: Promise<unknown>[] = [];
+    if (made.length > 0) {
+      statements.push(
+        sql.query({
+          name: `${table}-add`,
+          text: `
+INSERT INTO ${table} (sku, product_id, name, amount, currency, orderable)
+SELECT sku, "productId", name, amount, currency, orderable
+FROM json_to_recordset($1::json) AS r(sku text, "productId" text, name text, amount bigint, currency text,
+  orderable boolean)`,
+          values: [JSON.stringify(made)],
+        }),
+      );
+    }
+    if (changed.length > 0) {
+      statements.push(
+        sql.query({
+          name: `${table}-change`,
+          // A variant changes as a whole: with a price comes its name, which may be none.
+          text: `
+UPDATE ${table} s SET name = CASE WHEN r.amount IS NULL THEN s.name ELSE r.name END,
+  amount = coalesce(r.amount, s.amount), currency = coalesce(r.currency, s.currency),
+  orderable = coalesce(r.orderable, s.orderable)
+FROM json_to_recordset($1::json) AS r(sku text, name text, amount bigint, currency text, orderable boolean)
+WHERE s.sku = r.sku`,
+          values: [JSON.stringify(changed)],
+        }),
+      );
+    }
+    await Promise.all(statements);
+  },
+};
+
+// ---- Queries
+
+/** What is answered of a SKU; its stock is not the catalogue's to tell. */
+export interface SkuAnswer {
+  readonly sku: string;
+  readonly name: string | null;
+  readonly price: Price;
+  readonly productId: string;
+  readonly productName: string;
+  readonly status: ProductStatus;
+}
+
+export class GetSku extends Query<Resource<SkuAnswer>> {
+  constructor(readonly sku: string) {
+    super();
+  }
+}
+
+interface FoundSku {
+  readonly n: number;
+  readonly answer: SkuAnswer;
+}
+
+@QueryHandler(GetSku)
+export class GetSkuHandler implements IQueryHandler<GetSku> {
+  private readonly skus = batchLoader((skus: readonly string[]) => this.load(skus));
+
+  constructor(private readonly pool: QueryPool) {}
+
+  async execute({ sku }: GetSku): Promise<Resource<SkuAnswer>> {
+    const found = await this.skus.load(sku);
+    if (!found) throw skuNotFound(sku);
+    return { body: found.answer };
+  }
+
+  private async load(skus: readonly string[]): Promise<(FoundSku | undefined)[]> {
+    const rows = await this.pool.rows<FoundSku>(
+      'catalog-skus-get',
+      `SELECT w.n::integer, json_build_object('sku', s.sku, 'name', s.name,
+         'price', json_build_object('amount', s.amount::text, 'currency', s.currency),
+         'productId', s.product_id, 'productName', p.name, 'status', p.status) AS answer
+       FROM unnest($1::text[]) WITH ORDINALITY AS w(sku, n)
+       JOIN catalog_skus s ON s.sku = w.sku JOIN catalog_products p ON p.product_id = s.product_id`,
+      [arrayLiteral(skus)],
+    );
+    return inOrder(rows, skus.length);
+  }
+}
+
+/** What an order must know of a SKU. */
+export interface SkuPrice {
+  readonly sku: string;
+  readonly productId: string;
+  /** In minor units. */
+  readonly amount: string;
+  readonly currency: string;
+  /** Its product is not archived. */
+  readonly orderable: boolean;
+}
+
+/** Prices of some SKUs (ids as the contract has them); those that the catalogue does not know are left out. */
+export class GetPrices extends Query<SkuPrice[]> {
+  constructor(readonly skus: readonly string[]) {
+    super();
+  }
+}
+
+@QueryHandler(GetPrices)
+export class GetPricesHandler implements IQueryHandler<GetPrices> {
+  private readonly prices = batchLoader((skus: readonly string[]) => this.load(skus));
+
+  constructor(private readonly pool: QueryPool) {}
+
+  async execute({ skus }: GetPrices): Promise<SkuPrice[]> {
+    const found = await Promise.all(skus.map((sku) => this.prices.load(sku)));
+    return found.filter((price) => price !== undefined);
+  }
+
+  private async load(skus: readonly string[]): Promise<(SkuPrice | undefined)[]> {
+    const rows = await this.pool.rows<SkuPrice & { n: number }>(
+      'catalog-skus-prices',
+      `SELECT w.n::integer, s.sku, s.product_id AS "productId", s.amount, s.currency, s.orderable
+       FROM unnest($1::text[]) WITH ORDINALITY AS w(sku, n) JOIN catalog_skus s ON s.sku = w.sku`,
+      [arrayLiteral(skus)],
+    );
+    return inOrder(rows, skus.length).map((row) => {
+      if (!row) return undefined;
+      const { n: _n, ...price } = row;
+      return price;
+    });
+  }
+}
