@@ -1,5 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import type { Config } from './config.js';
+import { InventoryModule } from './modules/inventory/index.js';
 import { LedgerModule } from './modules/ledger/index.js';
 import type { Logger } from './platform/observability/logger.js';
 import { PlatformModule } from './platform/platform.module.js';
@@ -8,6 +9,9 @@ import { PlatformModule } from './platform/platform.module.js';
 @Module({})
 export class AppModule {
   static forRoot(config: Config, databaseUrl: string, logger: Logger): DynamicModule {
-    return { module: AppModule, imports: [PlatformModule.forRoot(config, databaseUrl, logger), LedgerModule] };
+    return {
+      module: AppModule,
+      imports: [PlatformModule.forRoot(config, databaseUrl, logger), LedgerModule, InventoryModule],
+    };
   }
 }

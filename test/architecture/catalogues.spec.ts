@@ -2,6 +2,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { environment, readConfig } from '../../src/config.js';
+import { inventoryEvents } from '../../src/modules/inventory/domain/events.js';
+import { reservationType } from '../../src/modules/inventory/domain/reservation.js';
+import { stockType } from '../../src/modules/inventory/domain/stock.js';
 import { accountType } from '../../src/modules/ledger/domain/account.js';
 import { ledgerEvents } from '../../src/modules/ledger/domain/events.js';
 import { transactionType } from '../../src/modules/ledger/domain/transaction.js';
@@ -111,7 +114,10 @@ describe('commands', () => {
 describe('the stored events of test/fixtures/events', () => {
   const directory = join(root, 'test/fixtures/events');
   /** How the streams of each module fold. */
-  const folds = { ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]) };
+  const folds = {
+    ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]),
+    inventory: () => new StreamsInMemory(inventoryEvents, [stockType, reservationType]),
+  };
   const stored = async (): Promise<Event[]> => {
     const files = (await readdir(directory)).sort();
     return Promise.all(files.map(async (file) => {
