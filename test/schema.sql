@@ -87,6 +87,44 @@ CREATE TABLE events (
 -- 16 partitions
 COMMENT ON TABLE events IS 'The log. Positions of a partition are 1, 2, 3, … without a gap, versions of a stream too.';
 
+CREATE TABLE inventory_movements (
+  sku text COLLATE "C" NOT NULL,
+  position bigint NOT NULL,
+  line smallint NOT NULL,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  type text COLLATE "C" NOT NULL,
+  location text COLLATE "C" NOT NULL,
+  quantity integer NOT NULL,
+  on_hand_after bigint NOT NULL,
+  reserved_after bigint NOT NULL,
+  reservation_id text COLLATE "C",
+  reference text,
+  reason text,
+  CONSTRAINT inventory_movements_pkey PRIMARY KEY (sku, "position", line)
+);
+
+CREATE TABLE inventory_reservations (
+  sku text COLLATE "C" NOT NULL,
+  reservation_id text COLLATE "C" NOT NULL,
+  quantity integer NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  allocations json NOT NULL,
+  expires_at timestamp(3) with time zone,
+  CONSTRAINT inventory_reservations_pkey PRIMARY KEY (sku, reservation_id)
+) WITH (fillfactor=90);
+
+CREATE TABLE inventory_stock (
+  sku text COLLATE "C" NOT NULL,
+  until timestamp(3) with time zone NOT NULL,
+  location text COLLATE "C" NOT NULL,
+  first_position bigint NOT NULL,
+  on_hand bigint NOT NULL,
+  reserved bigint NOT NULL,
+  versions integer NOT NULL,
+  CONSTRAINT inventory_stock_pkey PRIMARY KEY (sku, until, location)
+) WITH (fillfactor=70);
+COMMENT ON TABLE inventory_stock IS 'Per SKU and location: what is there, in the row of until = infinity; and how much of what is reserved stops counting at a moment, in a row for each.';
+
 CREATE TABLE ledger_accounts (
   ledger text COLLATE "C" NOT NULL,
   account_id text COLLATE "C" NOT NULL,

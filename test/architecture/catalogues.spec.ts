@@ -5,6 +5,9 @@ import { environment, readConfig } from '../../src/config.js';
 import { catalogEvents } from '../../src/modules/catalog/domain/events.js';
 import { productType } from '../../src/modules/catalog/domain/product.js';
 import { skuType } from '../../src/modules/catalog/domain/sku.js';
+import { inventoryEvents } from '../../src/modules/inventory/domain/events.js';
+import { reservationType } from '../../src/modules/inventory/domain/reservation.js';
+import { stockType } from '../../src/modules/inventory/domain/stock.js';
 import { accountType } from '../../src/modules/ledger/domain/account.js';
 import { ledgerEvents } from '../../src/modules/ledger/domain/events.js';
 import { transactionType } from '../../src/modules/ledger/domain/transaction.js';
@@ -116,6 +119,7 @@ describe('the stored events of test/fixtures/events', () => {
   /** How the streams of each module fold. */
   const folds = {
     catalog: () => new StreamsInMemory(catalogEvents, [productType, skuType]),
+    inventory: () => new StreamsInMemory(inventoryEvents, [stockType, reservationType]),
     ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]),
   };
   const stored = async (): Promise<Event[]> => {

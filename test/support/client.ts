@@ -216,3 +216,47 @@ export class CatalogClient {
 export function after(...writes: Answer[]): Headers {
   return { 'consistency-token': writes.map((write) => String(write.headers['consistency-token'])).join() };
 }
+
+/** One SKU, in the words of those who keep a store. */
+export class StockClient {
+  constructor(
+    readonly http: HttpClient,
+    readonly sku: string,
+  ) {}
+
+  path(rest = ''): string {
+    return `/v1/stock/${this.sku}${rest}`;
+  }
+
+  receive(quantity: number, options: { location?: string; reference?: string } = {}, headers?: Headers) {
+    return this.http.post(this.path('/receipts'), { quantity, ...options }, headers);
+  }
+
+  adjust(delta: number, options: { location?: string; reason?: string } = {}, headers?: Headers) {
+    return this.http.post(this.path('/adjustments'), { delta, reason: 'counted', ...options }, headers);
+  }
+
+  reserve(quantity: number, options: { reservationId?: string; expiresInSeconds?: number } = {}, headers?: Headers) {
+    return this.http.post(this.path('/reservations'), { quantity, ...options }, headers);
+  }
+
+  release(reservationId: string, headers?: Headers) {
+    return this.http.post(this.path(`/reservations/${reservationId}/release`), undefined, headers);
+  }
+
+  commit(reservationId: string, headers?: Headers) {
+    return this.http.post(this.path(`/reservations/${reservationId}/commit`), undefined, headers);
+  }
+
+  stock(headers?: Headers) {
+    return this.http.get(this.path(), headers);
+  }
+
+  reservation(reservationId: string, headers?: Headers) {
+    return this.http.get(this.path(`/reservations/${reservationId}`), headers);
+  }
+
+  movements(query = '', headers?: Headers) {
+    return this.http.get(this.path(`/movements${query}`), headers);
+  }
+}

@@ -8,6 +8,7 @@ import {
 import { stream, unknownEvent, type Event, type Stream, type StreamType } from '../../../platform/log/stream.js';
 import { maxAmount, minAmount } from '../../../shared/amount.js';
 import { canonicalJson } from '../../../shared/canonical-json.js';
+import { addSeconds } from '../../../shared/time.js';
 import { accountNotFound, accountStream, availableOf, type AccountState } from './account.js';
 
 // ---- Events. Each belongs to its transaction's stream and to those of all accounts of its postings.
@@ -622,12 +623,6 @@ function originOf({ ledger, transactionId, reference, metadata }: PostTransactio
 
 function expiryOf({ expiresInSeconds }: PostTransactionInput, { now }: DecisionContext): string | undefined {
   return expiresInSeconds === undefined ? undefined : addSeconds(now, expiresInSeconds);
-}
-
-/** Time arithmetic on an argument is not a look at the clock. */
-function addSeconds(time: string, seconds: number): string {
-  // eslint-disable-next-line no-restricted-globals
-  return new Date(Date.parse(time) + seconds * 1_000).toISOString();
 }
 
 function expiryCommand(ledger: string, transactionId: string, dueAt: string): ScheduledCommand {
