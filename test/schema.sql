@@ -188,6 +188,20 @@ CREATE TABLE migrations (
   CONSTRAINT PK_8c82d7f526340ab734260ea46be PRIMARY KEY (id)
 );
 
+CREATE TABLE ordering_orders (
+  order_id text COLLATE "C" NOT NULL,
+  customer_id text COLLATE "C" NOT NULL,
+  status text COLLATE "C" NOT NULL,
+  placed_at timestamp(3) with time zone NOT NULL,
+  version integer NOT NULL,
+  state json NOT NULL,
+  CONSTRAINT ordering_orders_pkey PRIMARY KEY (order_id)
+) WITH (fillfactor=50);
+CREATE INDEX ordering_orders_customer_id_placed_at_order_id_idx ON ordering_orders USING btree (customer_id, placed_at, order_id);
+CREATE INDEX ordering_orders_placed_at_order_id_idx ON ordering_orders USING btree (placed_at, order_id);
+CREATE INDEX ordering_orders_status_placed_at_order_id_idx ON ordering_orders USING btree (status, placed_at, order_id);
+COMMENT ON TABLE ordering_orders IS 'One row per order: its state as the domain folds it, and what lists are filtered by.';
+
 CREATE TABLE partitions (
   partition smallint NOT NULL,
   head bigint NOT NULL DEFAULT 0,

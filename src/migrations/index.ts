@@ -2,6 +2,7 @@ import { Log1700000000001 } from './0001-log.js';
 import { LedgerViews1700000000002 } from './0002-ledger-views.js';
 import { CatalogViews1700000000003 } from './0003-catalog-views.js';
 import { InventoryViews1700000000004 } from './0004-inventory-views.js';
+import { OrderingViews1700000000005 } from './0005-ordering-views.js';
 
 /** In the order they run. Append only: what has run somewhere is never edited. */
 export const migrations = [
@@ -9,4 +10,5 @@ export const migrations = [
   LedgerViews1700000000002,
   CatalogViews1700000000003,
   InventoryViews1700000000004,
+  OrderingViews1700000000005,
 ];

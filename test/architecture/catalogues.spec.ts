@@ -11,6 +11,7 @@ import { stockType } from '../../src/modules/inventory/domain/stock.js';
 import { accountType } from '../../src/modules/ledger/domain/account.js';
 import { ledgerEvents } from '../../src/modules/ledger/domain/events.js';
 import { transactionType } from '../../src/modules/ledger/domain/transaction.js';
+import { orderingEvents, orderType } from '../../src/modules/ordering/domain/order.js';
 import { CommandRegistry } from '../../src/platform/commands/command-registry.js';
 import { ProblemCatalogue } from '../../src/platform/http/problem.js';
 import { EventCatalogue } from '../../src/platform/log/catalogue.js';
@@ -121,6 +122,7 @@ describe('the stored events of test/fixtures/events', () => {
     catalog: () => new StreamsInMemory(catalogEvents, [productType, skuType]),
     inventory: () => new StreamsInMemory(inventoryEvents, [stockType, reservationType]),
     ledger: () => new StreamsInMemory(ledgerEvents, [accountType, transactionType]),
+    ordering: () => new StreamsInMemory(orderingEvents, [orderType]),
   };
   const stored = async (): Promise<Event[]> => {
     const files = (await readdir(directory)).sort();

@@ -8,3 +8,16 @@ export async function eventually<T>(ask: () => Promise<T>, isGood: (answer: T) =
     await sleep(20);
   }
 }
+
+/** Checks again and again until nothing is thrown; what was thrown last is the failure when that takes too long. */
+export async function untilPasses<T>(check: () => Promise<T>, limitMs = 15_000): Promise<T> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await sleep(20);
+    }
+  }
+}

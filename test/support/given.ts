@@ -169,6 +169,11 @@ class Outcome<Answer> {
     return this;
   }
 
+  unscheduling(...expected: string[]): this {
+    expect(this.decision?.unschedule ?? []).toEqual(expected);
+    return this;
+  }
+
   scheduling(...expected: ScheduledCommand[]): this {
     expect(this.decision?.schedule ?? []).toEqual(expected);
     return this;

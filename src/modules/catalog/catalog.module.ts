@@ -9,12 +9,13 @@ import { CatalogQueriesController } from './catalog.queries.controller.js';
 import { ArchiveProductHandler } from './commands/archive-product.js';
 import { ChangeProductHandler } from './commands/change-product.js';
 import { CreateProductHandler } from './commands/create-product.js';
+import { LookUpPricesHandler } from './commands/look-up-prices.js';
 import { PutVariantHandler } from './commands/put-variant.js';
 import { RestoreProductHandler } from './commands/restore-product.js';
 import { catalogEvents } from './domain/events.js';
 import { catalogProblems } from './domain/problems.js';
 import { catalogProducts, GetProductHandler, ListProductsHandler } from './views/products.js';
-import { catalogSkus, GetPricesHandler, GetSkuHandler } from './views/skus.js';
+import { catalogSkus, GetSkuHandler } from './views/skus.js';
 
 const commands = [
   CreateProductHandler,
@@ -22,9 +23,10 @@ const commands = [
   PutVariantHandler,
   ArchiveProductHandler,
   RestoreProductHandler,
+  LookUpPricesHandler,
 ];
 
-const queries = [GetProductHandler, ListProductsHandler, GetSkuHandler, GetPricesHandler];
+const queries = [GetProductHandler, ListProductsHandler, GetSkuHandler];
 
 /** What is for sale: products and their variants. Partition key: one for the whole catalogue. */
 @Module({

@@ -1,8 +1,10 @@
 import { Controller, Get, Param, Query } from '@nestjs/common';
+import { QueryBus } from '@nestjs/cqrs';
 import { ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { QueryGateway, Reading, type ReadRequest } from '../../platform/http/query-gateway.js';
+import { GetAvailable, inventoryStock } from '../inventory/index.js';
 import * as schemas from './catalog.schemas.js';
 import { catalogProblems } from './domain/problems.js';
 import { catalogProducts, GetProduct, ListProducts } from './views/products.js';
@@ -13,7 +15,10 @@ const { ReadEndpoint } = endpoints(catalogProblems);
 @ApiTags('Catalog')
 @Controller('v1')
 export class CatalogQueriesController {
-  constructor(private readonly queries: QueryGateway) {}
+  constructor(
+    private readonly queries: QueryGateway,
+    private readonly bus: QueryBus,
+  ) {}
 
   @Get('products/:productId')
   @ReadEndpoint({
@@ -44,7 +49,7 @@ export class CatalogQueriesController {
 
   @Get('skus/:sku')
   @ReadEndpoint({
-    summary: 'A variant by its SKU, with its product',
+    summary: 'A variant by its SKU, with its product and what is available of it',
     answers: { 200: schemas.skuAnswer },
     problems: ['sku-not-found'],
   })
@@ -52,6 +57,10 @@ export class CatalogQueriesController {
     @Param({ schema: schemas.skuParams }) { sku }: z.output<typeof schemas.skuParams>,
     @Reading() request: ReadRequest,
   ) {
-    return this.queries.resource([catalogSkus, catalogProducts], new GetSku(sku), request);
+    const read = async () => {
+      const [known, available] = await Promise.all([this.bus.execute(new GetSku(sku)), this.bus.execute(new GetAvailable(sku))]);
+      return { body: { ...known, available } };
+    };
+    return this.queries.resource([catalogSkus, catalogProducts, inventoryStock], read, request);
   }
 }

@@ -105,4 +105,5 @@ export const skuAnswer = z.strictObject({
   productId: z.string(),
   productName: z.string(),
   status: statusSchema,
+  available: z.int().meta({ description: 'What is in stock and not reserved.' }),
 });

@@ -7,4 +7,5 @@ export { ReleaseReservation } from './commands/release-reservation.js';
 export { CommitReservation } from './commands/commit-reservation.js';
 /** The query, and the view that it reads: for whoever waits for a consistency token. */
 export { GetAvailable, inventoryStock } from './views/stock.js';
+export { inventoryProblems } from './domain/problems.js';
 export type { InventoryEvent } from './domain/events.js';

@@ -7,4 +7,5 @@ export { VoidTransaction } from './commands/void-transaction.js';
 export { ReverseTransaction } from './commands/reverse-transaction.js';
 export { GetAccount } from './views/accounts.js';
 export { GetTransaction } from './views/transactions.js';
+export { ledgerProblems } from './domain/problems.js';
 export type { LedgerEvent } from './domain/events.js';

@@ -104,7 +104,7 @@ export class LedgerController {
     const lines = body instanceof Readable ? await readNdjson(body, schemas.postTransactionBody, limits) : undefined;
     const items = lines?.items ?? validate(schemas.bulkBody, body);
     const input = { ledger, atomic, items: items.map((item) => withId(ledger, item)) };
-    return this.commands.run(PostTransactions, input, request, lines?.fingerprint);
+    return this.commands.run(PostTransactions, input, request, { fingerprint: lines?.fingerprint });
   }
 
   @Post('transactions/:transactionId/capture')

@@ -13,6 +13,9 @@ import type { LogCommand, LogCommandClass } from './log-command.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
+/** An outcome, and another status to answer it with than 201, 200 or the refusal's own. */
+export type Answered = Outcome & { readonly httpStatus?: number };
+
 /**
  * From an HTTP request to a command and back to its answer, the same way for every write: idempotency, direct or
  * accepted (RFC 7240 `respond-async`), consistency token, refusal as problem.
@@ -28,12 +31,15 @@ export class CommandGateway {
     private readonly metrics: CommandMetrics,
   ) {}
 
-  /** Runs or accepts the command. Sets the answer's status and headers, and returns its body. `fingerprint` where the body is not what Fastify parsed. */
+  /**
+   * Runs or accepts the command. Sets the answer's status and headers, and returns its body. `fingerprint` where the
+   * body is not what Fastify parsed; `afterwards` where the answer is not the command's own outcome, but what comes of it.
+   */
   async run<Input extends object>(
     command: LogCommandClass<Input>,
     input: Input,
     request: WriteRequest,
-    fingerprint?: string,
+    { fingerprint, afterwards }: { fingerprint?: string; afterwards?(outcome: Outcome): Promise<Answered> } = {},
   ): Promise<string> {
     const partition = this.writer.partitionOf(command.partitionKey(input));
     const commandId = commandIdFor(partition, request.scope, request.idempotencyKey);
@@ -44,7 +50,7 @@ export class CommandGateway {
     }
     const { metadata } = request;
     const outcome = await this.execute(new command(input, { commandId, metadata, record }), command.type);
-    return this.answer(outcome, request);
+    return this.answer(afterwards ? await afterwards(outcome) : outcome, request);
   }
 
   private async execute(command: LogCommand<object>, type: string): Promise<Outcome> {
@@ -80,14 +86,15 @@ export class CommandGateway {
     return JSON.stringify({ commandId, status: 'accepted' });
   }
 
-  private answer(outcome: Outcome, { reply }: WriteRequest): string {
+  private answer(outcome: Answered, { reply }: WriteRequest): string {
     void reply.header('consistency-token', formatToken([outcome]));
     if (outcome.replayed) void reply.header('idempotency-replayed', 'true');
     if (outcome.status === 'refused') {
       const { code, detail } = outcome.rejection;
-      return problemBody(reply, this.problems.describe(code, detail));
+      const problem = this.problems.describe(code, detail);
+      return problemBody(reply, { ...problem, status: outcome.httpStatus ?? problem.status });
     }
-    void reply.code(outcome.created ? 201 : 200).header('content-type', jsonType);
+    void reply.code(outcome.httpStatus ?? (outcome.created ? 201 : 200)).header('content-type', jsonType);
     return outcome.answer;
   }
 }

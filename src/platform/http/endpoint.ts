@@ -76,12 +76,12 @@ export function endpoints(kinds: ProblemKinds) {
         ApiHeader({ name: 'Request-Id', required: false, description: 'Kept with the events as correlation id.', schema: { type: 'string' } }),
         ApiHeader({ name: 'Actor', required: false, description: 'On whose behalf, as the caller says; kept with the events.', schema: { type: 'string' } }),
         ApiHeader({ name: 'traceparent', required: false, description: 'W3C Trace Context; kept with the events.', schema: { type: 'string' } }),
-        ...answerResponses(answers, writeHeaders),
+        ...answerResponses(withoutAccepted(answers), writeHeaders),
         ApiResponse({
           status: 202,
           description: descriptions['202']!,
           headers: { Location: header('Where to ask for its outcome.', '/v1/commands/7.0192f3') , 'Idempotency-Replayed': writeHeaders['Idempotency-Replayed'] },
-          standardSchema: acceptedSchema,
+          standardSchema: answers[202] ? z.union([answers[202], acceptedSchema]) : acceptedSchema,
         } as never),
         ...problemResponses([...writeProblems, ...problems]),
       ),
@@ -101,6 +101,11 @@ export function endpoints(kinds: ProblemKinds) {
         ...problemResponses(problems),
       ),
   };
+}
+
+/** A write that is done later may say 202 of its own accord, beside what `respond-async` is answered with. */
+function withoutAccepted({ 202: _accepted, ...answers }: Answers): Answers {
+  return answers;
 }
 
 const writeProblems = [

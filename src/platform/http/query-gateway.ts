@@ -51,9 +51,15 @@ export class QueryGateway {
     private readonly options: { readonly partitions: number; readonly consistencyWaitMs: number },
   ) {}
 
-  async resource(views: readonly Projection[], query: Query<Resource>, request: ReadRequest): Promise<string | undefined> {
+  /** One query's answer, or what `read` makes of several modules' answers. */
+  async resource(
+    views: readonly Projection[],
+    query: Query<Resource> | (() => Promise<Resource>),
+    request: ReadRequest,
+  ): Promise<string | undefined> {
     await this.wait(views, request);
-    return answerResource(await this.bus.execute<Query<Resource>, Resource>(query), request);
+    const read = typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query);
+    return answerResource(await read, request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {

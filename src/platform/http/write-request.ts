@@ -5,6 +5,7 @@ import { digest } from '../commands/command-ids.js';
 import type { EventMetadata } from '../log/recorded-event.js';
 import { RequestError } from './problem.js';
 
+const maxWaitSeconds = 30;
 const keyPattern = /^[\x21-\x7e]{1,255}$/;
 const traceparentPattern = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 /** Visible ASCII: request ids and actors. */
@@ -16,6 +17,8 @@ export class WriteRequest {
   readonly scope: string;
   readonly idempotencyKey: string | undefined;
   readonly prefersAsync: boolean;
+  /** Of `Prefer: wait=` (RFC 7240), for the writes that have something to wait for; 0 without it. */
+  readonly waitSeconds: number;
   readonly metadata: Omit<EventMetadata, 'commandId'>;
 
   constructor(
@@ -25,7 +28,9 @@ export class WriteRequest {
     const { headers, method, url } = request;
     this.scope = `${method} ${url}`;
     this.idempotencyKey = readKey(headers['idempotency-key']);
-    this.prefersAsync = /(^|[,;]\s*)respond-async\s*($|[,;])/i.test(String(headers['prefer'] ?? ''));
+    const prefer = String(headers['prefer'] ?? '');
+    this.prefersAsync = /(^|[,;]\s*)respond-async\s*($|[,;])/i.test(prefer);
+    this.waitSeconds = Math.min(maxWaitSeconds, Number(/(?:^|[,;]\s*)wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i.exec(prefer)?.[1] ?? 0));
     const { actor, traceparent, 'request-id': correlationId } = headers;
     this.metadata = {
       ...(typeof correlationId === 'string' && visiblePattern.test(correlationId) && { correlationId }),

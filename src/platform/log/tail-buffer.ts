@@ -7,6 +7,7 @@ import type { RecordedEvent } from './recorded-event.js';
  */
 export class TailBuffer {
   private readonly tails = new Map<number, RecordedEvent[]>();
+  private readonly listeners: ((events: readonly RecordedEvent[]) => void)[] = [];
   private size = 0;
 
   constructor(private readonly maxEvents: number) {}
@@ -21,6 +22,12 @@ export class TailBuffer {
     this.tails.set(partition, tail);
     this.size += events.length;
     if (this.size > this.maxEvents) this.shrink();
+    for (const listener of this.listeners) listener(events);
+  }
+
+  /** Tells of events as this process comes to know them: of its own at once, of others' perhaps never. For hints. */
+  onPush(listener: (events: readonly RecordedEvent[]) => void): void {
+    this.listeners.push(listener);
   }
 
   reset(partition: number): void {

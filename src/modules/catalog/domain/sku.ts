@@ -1,4 +1,4 @@
-import { Rejection } from '../../../platform/log/decision.js';
+import { Rejection, type States } from '../../../platform/log/decision.js';
 import { stream, unknownEvent, type Stream, type StreamType } from '../../../platform/log/stream.js';
 import type { Price, ProductArchived, ProductCreated, ProductRestored, VariantAdded, VariantChanged } from './product.js';
 
@@ -45,6 +45,18 @@ function evolveSku(state: SkuState, event: SkuEvent): SkuState {
     default:
       return unknownEvent(event);
   }
+}
+
+export interface SkuPrice extends Price {
+  readonly sku: string;
+  /** Its product is not archived. */
+  readonly isOrderable: boolean;
+}
+
+/** Of the SKUs that belong to a product. */
+export function pricesOf(states: States, skus: readonly string[]): { prices: SkuPrice[] } {
+  const known = skus.map((sku) => states.of(skuStream(sku))).filter(({ price }) => price !== undefined);
+  return { prices: known.map(({ sku, price, orderable }) => ({ sku, ...price!, isOrderable: orderable })) };
 }
 
 export function skuExists(sku: string, owner: string): Rejection {

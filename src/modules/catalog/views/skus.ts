@@ -3,7 +3,6 @@ import type { Projection } from '../../../platform/consumers/projection.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
-import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import type { CatalogEvent } from '../domain/events.js';
 import type { Price, ProductStatus, Variant } from '../domain/product.js';
@@ -97,7 +96,7 @@ WHERE s.sku = r.sku`,
 
 // ---- Queries
 
-/** What is answered of a SKU; its stock is not the catalogue's to tell. */
+/** What the catalogue knows of a SKU; what is available of it is the inventory's to tell. */
 export interface SkuAnswer {
   readonly sku: string;
   readonly name: string | null;
@@ -107,7 +106,7 @@ export interface SkuAnswer {
   readonly status: ProductStatus;
 }
 
-export class GetSku extends Query<Resource<SkuAnswer>> {
+export class GetSku extends Query<SkuAnswer> {
   constructor(readonly sku: string) {
     super();
   }
@@ -124,10 +123,10 @@ export class GetSkuHandler implements IQueryHandler<GetSku> {
 
   constructor(private readonly pool: QueryPool) {}
 
-  async execute({ sku }: GetSku): Promise<Resource<SkuAnswer>> {
+  async execute({ sku }: GetSku): Promise<SkuAnswer> {
     const found = await this.skus.load(sku);
     if (!found) throw skuNotFound(sku);
-    return { body: found.answer };
+    return found.answer;
   }
 
   private async load(skus: readonly string[]): Promise<(FoundSku | undefined)[]> {
@@ -141,49 +140,5 @@ export class GetSkuHandler implements IQueryHandler<GetSku> {
       [arrayLiteral(skus)],
     );
     return inOrder(rows, skus.length);
-  }
-}
-
-/** What an order must know of a SKU. */
-export interface SkuPrice {
-  readonly sku: string;
-  readonly productId: string;
-  /** In minor units. */
-  readonly amount: string;
-  readonly currency: string;
-  /** Its product is not archived. */
-  readonly orderable: boolean;
-}
-
-/** Prices of some SKUs (ids as the contract has them); those that the catalogue does not know are left out. */
-export class GetPrices extends Query<SkuPrice[]> {
-  constructor(readonly skus: readonly string[]) {
-    super();
-  }
-}
-
-@QueryHandler(GetPrices)
-export class GetPricesHandler implements IQueryHandler<GetPrices> {
-  private readonly prices = batchLoader((skus: readonly string[]) => this.load(skus));
-
-  constructor(private readonly pool: QueryPool) {}
-
-  async execute({ skus }: GetPrices): Promise<SkuPrice[]> {
-    const found = await Promise.all(skus.map((sku) => this.prices.load(sku)));
-    return found.filter((price) => price !== undefined);
-  }
-
-  private async load(skus: readonly string[]): Promise<(SkuPrice | undefined)[]> {
-    const rows = await this.pool.rows<SkuPrice & { n: number }>(
-      'catalog-skus-prices',
-      `SELECT w.n::integer, s.sku, s.product_id AS "productId", s.amount, s.currency, s.orderable
-       FROM unnest($1::text[]) WITH ORDINALITY AS w(sku, n) JOIN catalog_skus s ON s.sku = w.sku`,
-      [arrayLiteral(skus)],
-    );
-    return inOrder(rows, skus.length).map((row) => {
-      if (!row) return undefined;
-      const { n: _n, ...price } = row;
-      return price;
-    });
   }
 }

@@ -68,6 +68,13 @@ describe('posting a transaction', () => {
       .then(refused('insufficient-funds', 'account bob has 0 available, 1 is needed'));
   });
 
+  it('moves no amount that somebody else has set in another currency', () => {
+    given(...aliceHas('10')).when(posts('t1', posting('alice', 'bob', '4'), { currency: 'EUR' })).then(posted('t1', booked('alice', 'bob', '4', ['6', '4'])));
+    given(...aliceHas('10'))
+      .when(posts('t1', posting('alice', 'bob', '4'), { currency: 'GBP' }))
+      .then(refused('currency-mismatch', 'account alice is in EUR, the amount in GBP'));
+  });
+
   it('changes nothing when the same request was posted before, and answers with the balances as they are', () => {
     given(...aliceHas('10'), posted('t1', booked('alice', 'bob', '4')), posted('t2', booked('bob', 'alice', '1')))
       .when(posts('t1', posting('alice', 'bob', '4')))

@@ -148,6 +148,8 @@ export interface PostTransactionInput {
   /** The id was made by the server just now. */
   readonly isNew?: boolean;
   readonly postings: readonly Posting[];
+  /** Of the amounts, where somebody else has set them: accounts in another one are refused. */
+  readonly currency?: string;
   readonly pending?: boolean;
   readonly expiresInSeconds?: number;
   readonly reference?: string;
@@ -183,7 +185,7 @@ export function postTransaction(
   const { ledger, transactionId } = input;
   const existing = states.of(transactionStream(ledger, transactionId, input.isNew));
   if (existing.status !== 'absent') return repeated(states, existing, input);
-  const book = new Book(states, ledger, input.postings);
+  const book = new Book(states, ledger, input.postings, input.currency);
   if (!input.pending) return posted(book, input, context);
 
   const expiresAt = expiryOf(input, context);
@@ -384,6 +386,7 @@ class Book {
     states: States,
     ledger: string,
     private readonly postings: readonly Posting[],
+    private readonly currency?: string,
   ) {
     for (const accountId of accountsOf(postings)) {
       this.accounts.set(accountId, states.of(accountStream(ledger, accountId)));
@@ -471,6 +474,9 @@ class Book {
       const [from, to] = [accounts.get(source)!.currency, accounts.get(destination)!.currency];
       if (from !== to) {
         throw new Rejection('currency-mismatch', `account ${source} is in ${from}, account ${destination} in ${to}`);
+      }
+      if (this.currency !== undefined && from !== this.currency) {
+        throw new Rejection('currency-mismatch', `account ${source} is in ${from}, the amount in ${this.currency}`);
       }
     }
     for (const { source, destination } of postings) {

@@ -1,0 +1,103 @@
+import { Injectable } from '@nestjs/common';
+import { QueryPool } from '../../platform/database/query-pool.js';
+import { arrayLiteral } from '../../platform/database/array-literal.js';
+import { TailBuffer } from '../../platform/log/tail-buffer.js';
+import type { RecordedEvent } from '../../platform/log/recorded-event.js';
+import type { OrderEvent } from './domain/order.js';
+
+const pollMs = 50;
+
+/** What ends a wait: the verdict on a checkout, or the end of what was asked for later. */
+const newsworthy = new Set<string>([
+  'ordering.order-confirmed.v1',
+  'ordering.order-rejected.v1',
+  'ordering.order-cancelled.v1',
+  'ordering.order-fulfilled.v1',
+  'ordering.refund-paid.v1',
+  'ordering.refund-refused.v1',
+] satisfies OrderEvent['type'][]);
+
+/**
+ * Tells waiting requests that something has become of their orders. What this process commits it hears at once; what
+ * others do is found by one query for all that wait, repeated while there are any. A hint: whoever is told looks.
+ */
+@Injectable()
+export class OrderNews {
+  private readonly waiting = new Map<string, Set<() => void>>();
+  private poll: NodeJS.Timeout | undefined;
+
+  constructor(
+    tail: TailBuffer,
+    private readonly pool: QueryPool,
+  ) {
+    tail.onPush((events) => {
+      if (this.waiting.size > 0) this.hear(events);
+    });
+  }
+
+  /**
+   * Watches an order from now on. `next` resolves when there may be news since it was last asked, and at the latest
+   * at the deadline; `stop` must be called in the end.
+   */
+  watch(orderId: string): { next(deadlineMs: number): Promise<void>; stop(): void } {
+    let hasNews = false;
+    let wake: (() => void) | undefined;
+    const tell = () => {
+      hasNews = true;
+      wake?.();
+    };
+    const watchers = this.waiting.get(orderId) ?? new Set();
+    this.waiting.set(orderId, watchers.add(tell));
+    this.poll ??= setTimeout(() => void this.look(), pollMs);
+    return {
+      next: async (deadlineMs) => {
+        if (!hasNews) {
+          await new Promise<void>((resolve) => {
+            const timeout = setTimeout(resolve, Math.max(0, deadlineMs - performance.now()));
+            wake = () => (clearTimeout(timeout), resolve());
+          });
+        }
+        hasNews = false;
+        wake = undefined;
+      },
+      stop: () => {
+        watchers.delete(tell);
+        if (watchers.size === 0 && this.waiting.get(orderId) === watchers) this.waiting.delete(orderId);
+      },
+    };
+  }
+
+  private hear(events: readonly RecordedEvent[]): void {
+    for (const { type, data } of events) {
+      if (newsworthy.has(type)) this.tell((data as OrderEvent['data']).orderId);
+    }
+  }
+
+  private tell(orderId: string): void {
+    for (const tell of this.waiting.get(orderId) ?? []) tell();
+  }
+
+  /** An order whose view has moved on since the last look. */
+  private readonly seen = new Map<string, number>();
+
+  private async look(): Promise<void> {
+    this.poll = undefined;
+    if (this.waiting.size === 0) return this.seen.clear();
+    try {
+      const rows = await this.pool.rows<{ order_id: string; version: number }>(
+        'ordering-orders-news',
+        'SELECT order_id, version FROM ordering_orders WHERE order_id = ANY ($1::text[])',
+        [arrayLiteral([...this.waiting.keys()])],
+      );
+      for (const { order_id: orderId, version } of rows) {
+        if (this.seen.get(orderId) === version) continue;
+        this.seen.set(orderId, version);
+        this.tell(orderId);
+      }
+      for (const orderId of this.seen.keys()) if (!this.waiting.has(orderId)) this.seen.delete(orderId);
+    } catch {
+      // The waiters have their own deadlines; the next look may work.
+    }
+    this.poll ??= setTimeout(() => void this.look(), pollMs);
+  }
+}

@@ -1,0 +1,201 @@
+import { Body, Controller, Param, Post } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import { ApiTags } from '@nestjs/swagger';
+import { v5 } from 'uuid';
+import type { z } from 'zod';
+import { CommandGateway, type Answered } from '../../platform/commands/command-gateway.js';
+import type { LogCommandClass } from '../../platform/commands/log-command.js';
+import { endpoints } from '../../platform/http/endpoint.js';
+import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
+import type { Outcome } from '../../platform/log/writer.js';
+import { newId } from '../../shared/ids.js';
+import { CancelOrder } from './commands/cancel-order.js';
+import { FulfilOrder } from './commands/fulfil-order.js';
+import { LookAtOrder } from './commands/look-at-order.js';
+import { PlaceOrder } from './commands/place-order.js';
+import { RequestRefund } from './commands/request-refund.js';
+import type { OrderAnswer, Refusal } from './domain/order.js';
+import { inventoryProblems } from '../inventory/index.js';
+import { ledgerProblems } from '../ledger/index.js';
+import { orderingProblems } from './domain/problems.js';
+import { OrderNews } from './order-news.js';
+import * as schemas from './ordering.schemas.js';
+
+/** A checkout is refused with the reasons of those it asks. It is the order that can not be had then: 409 for all of them. */
+const httpStatusOfRefusal = 409;
+const accountNotFound = { ...ledgerProblems['account-not-found'], status: httpStatusOfRefusal };
+const { WriteEndpoint } = endpoints({
+  ...ledgerProblems,
+  ...inventoryProblems,
+  ...orderingProblems,
+  'account-not-found': accountNotFound,
+});
+
+/** Of ids that follow from an Idempotency-Key (RFC 9562, version 5). */
+const keyedIds = '2f1c7a4e-3c2b-5d0a-9a43-6f3a1f0f6e57';
+
+/** With a key the id follows from it: a retry has to fall into the partition of its first try, and be known there. */
+function idFor({ idempotencyKey, scope }: WriteRequest): string {
+  return idempotencyKey === undefined ? newId() : v5(`${scope}\n${idempotencyKey}`, keyedIds);
+}
+
+/** So long the answer to a fulfilment or refund waits for it to be done, unless the client says otherwise. */
+const usualWaitSeconds = 10;
+
+@ApiTags('Orders')
+@Controller('v1/orders')
+export class OrderingController {
+  constructor(
+    private readonly commands: CommandGateway,
+    private readonly bus: CommandBus,
+    private readonly news: OrderNews,
+  ) {}
+
+  @Post()
+  @WriteEndpoint({
+    summary: 'Place an order. It is checked out at once: `Prefer: wait=<seconds>` answers with the verdict',
+    answers: { 201: schemas.orderAnswer, 202: schemas.orderAnswer },
+    problems: [
+      'order-exists',
+      'product-not-available',
+      'insufficient-stock',
+      'insufficient-funds',
+      'account-not-found',
+      'account-closed',
+      'currency-mismatch',
+      'amount-out-of-range',
+      'payment-timeout',
+      'order-cancelled',
+    ],
+  })
+  placeOrder(
+    @Body({ schema: schemas.placeOrderBody }) { orderId: ownId, ...body }: z.output<typeof schemas.placeOrderBody>,
+    @Writing() request: WriteRequest,
+  ) {
+    const orderId = ownId ?? idFor(request);
+    const isNew = ownId === undefined && request.idempotencyKey === undefined;
+    return this.run(PlaceOrder, { ...body, orderId, isNew }, request, request.waitSeconds, checkoutVerdict);
+  }
+
+  @Post(':orderId/cancel')
+  @WriteEndpoint({
+    summary: 'Cancel an order before it is fulfilled: stock and payment are given back',
+    answers: { 200: schemas.orderAnswer },
+    problems: ['order-not-found', 'not-cancellable'],
+  })
+  cancelOrder(
+    @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
+    @Body({ schema: schemas.cancelBody }) body: z.output<typeof schemas.cancelBody>,
+    @Writing() request: WriteRequest,
+  ) {
+    return this.commands.run(CancelOrder, { ...params, ...body }, request);
+  }
+
+  @Post(':orderId/fulfil')
+  @WriteEndpoint({
+    summary: 'Fulfil a confirmed order: the payment is captured, the stock committed',
+    answers: { 200: schemas.orderAnswer, 202: schemas.orderAnswer },
+    problems: ['order-not-found', 'not-confirmed'],
+  })
+  fulfilOrder(
+    @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
+    @Body({ schema: schemas.fulfilBody }) _body: z.output<typeof schemas.fulfilBody>,
+    @Writing() request: WriteRequest,
+  ) {
+    return this.run(FulfilOrder, params, request, request.waitSeconds || usualWaitSeconds, fulfilmentVerdict);
+  }
+
+  @Post(':orderId/refunds')
+  @WriteEndpoint({
+    summary: 'Refund a fulfilled order, all of it or in part',
+    answers: { 201: schemas.refundAnswer, 202: schemas.orderAnswer },
+    problems: ['order-not-found', 'not-refundable', 'refund-exceeds-quantity', 'refund-exceeds-captured', 'insufficient-funds'],
+  })
+  refundOrder(
+    @Param({ schema: schemas.orderParams }) { orderId }: z.output<typeof schemas.orderParams>,
+    @Body({ schema: schemas.refundBody }) body: z.output<typeof schemas.refundBody>,
+    @Writing() request: WriteRequest,
+  ) {
+    const refundId = idFor(request);
+    const waitSeconds = request.waitSeconds || usualWaitSeconds;
+    return this.run(RequestRefund, { orderId, refundId, ...body }, request, waitSeconds, refundVerdict(refundId));
+  }
+
+  /** Runs the command and waits for what comes of it; 202 when that takes longer than the client cares to wait. */
+  private async run<Input extends { readonly orderId: string }>(
+    command: LogCommandClass<Input>,
+    input: Input,
+    request: WriteRequest,
+    waitSeconds: number,
+    verdict: Verdict,
+  ): Promise<string> {
+    const { orderId } = input;
+    // From before it runs: the news may be there before its answer is.
+    const watch = waitSeconds > 0 && !request.prefersAsync ? this.news.watch(orderId) : undefined;
+    const afterwards = async (outcome: Outcome): Promise<Answered> => {
+      if (outcome.status === 'refused') return outcome;
+      const deadlineMs = performance.now() + waitSeconds * 1_000;
+      // A replayed answer is of then: what has become of the order since is in the log.
+      let latest = outcome.replayed && watch ? await this.look(orderId, request) : outcome;
+      while (watch) {
+        const found = verdict(JSON.parse(latest.answer) as OrderAnswer);
+        const { replayed } = outcome;
+        if (found && 'code' in found) {
+          return { ...latest, replayed, status: 'refused', rejection: found, httpStatus: httpStatusOfRefusal };
+        }
+        if (found) return { ...latest, replayed, ...found };
+        if (performance.now() >= deadlineMs) break;
+        await watch.next(deadlineMs);
+        latest = await this.look(orderId, request);
+      }
+      void request.reply.header('location', `/v1/orders/${orderId}`);
+      return { ...outcome, httpStatus: 202 };
+    };
+    try {
+      return await this.commands.run(command, input, request, { afterwards });
+    } finally {
+      watch?.stop();
+    }
+  }
+
+  private async look(orderId: string, { metadata }: WriteRequest): Promise<Executed> {
+    const outcome = await this.bus.execute<Outcome>(new LookAtOrder({ orderId }, { commandId: newId(), metadata }));
+    if (outcome.status === 'refused') throw new Error(`a look at an order was refused: ${outcome.rejection.code}`);
+    return outcome;
+  }
+}
+
+type Executed = Extract<Outcome, { status: 'executed' }>;
+
+/**
+ * What a waiting write is answered with, or undefined while it has to wait. The order may have gone on since: a retry
+ * with the same key gets the same answer, so it says what was so when the wait had ended.
+ */
+type Verdict = (order: OrderAnswer) => { httpStatus: number; answer: string } | Refusal | undefined;
+
+const checkoutVerdict: Verdict = (order) => {
+  const verdict = order.history[1];
+  if (!verdict) return undefined;
+  if (verdict.status === 'rejected') return order.refusal;
+  if (verdict.status === 'cancelled') return { code: 'order-cancelled', detail: `order ${order.orderId} was cancelled` };
+  return { httpStatus: 201, answer: JSON.stringify(asOf(order, 1)) };
+};
+
+const fulfilmentVerdict: Verdict = (order) => {
+  const fulfilled = order.history.findIndex(({ status }) => status === 'fulfilled');
+  return fulfilled < 0 ? undefined : { httpStatus: 200, answer: JSON.stringify(asOf(order, fulfilled)) };
+};
+
+const refundVerdict =
+  (refundId: string): Verdict =>
+  ({ refunds }) => {
+    const refund = refunds.find((one) => one.refundId === refundId);
+    if (!refund || refund.status === 'requested') return undefined;
+    return refund.refusal ?? { httpStatus: 201, answer: JSON.stringify(refund) };
+  };
+
+/** The order when it had come so far in its history, before any refund. */
+function asOf(order: OrderAnswer, index: number): OrderAnswer {
+  const history = order.history.slice(0, index + 1);
+  return { ...order, status: history[index]!.status, history, refunds: [] };
+}

@@ -1,0 +1,56 @@
+import { Injectable } from '@nestjs/common';
+import { Saga } from '@nestjs/cqrs';
+import { mergeMap, type Observable } from 'rxjs';
+import { request, type CommandRequest } from '../../../platform/consumers/saga.js';
+import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
+import { CheckOut } from '../commands/check-out.js';
+import { FulfilOrder } from '../commands/fulfil-order.js';
+import { PayRefund } from '../commands/pay-refund.js';
+import { ReleaseOrder } from '../commands/release-order.js';
+import { ShipOrder } from '../commands/ship-order.js';
+import type { OrderEvent } from '../domain/order.js';
+
+/**
+ * What follows from what has happened to an order, in other partitions (ADR 0010):
+ *
+ *   placed              → check out: reserve the stock, authorise the payment, and confirm or reject the order
+ *   rejected, cancelled → release what was taken for it
+ *   came late           → release it: a checkout that was under way has found its order ended
+ *   confirmed           → fulfil it, when it is to go out by itself
+ *   fulfilment started  → ship: capture the payment, commit the stock
+ *   refund requested    → pay it
+ */
+@Injectable()
+export class CarryOutOrder {
+  static readonly type = 'ordering.carry-out-order';
+
+  @Saga()
+  carryOut(events$: Observable<RecordedEvent>): Observable<CommandRequest> {
+    return events$.pipe(mergeMap((event) => commandsAfter(event as OrderEvent)));
+  }
+}
+
+function commandsAfter({ type, data }: OrderEvent): CommandRequest[] {
+  switch (type) {
+    case 'ordering.order-placed.v1': {
+      const { orderId, payment, total, currency, refusal } = data;
+      if (refusal) return [];
+      const lines = data.lines.map(({ sku, quantity }) => ({ sku, quantity }));
+      return [request(CheckOut, { orderId, lines, payment, total, currency: currency! })];
+    }
+    case 'ordering.order-rejected.v1':
+    case 'ordering.order-cancelled.v1':
+    case 'ordering.checkout-came-late.v1': {
+      const { orderId, taken, payment } = data;
+      return taken.payment || taken.skus.length > 0 ? [request(ReleaseOrder, { orderId, taken, payment })] : [];
+    }
+    case 'ordering.order-confirmed.v1':
+      return data.autoFulfil ? [request(FulfilOrder, { orderId: data.orderId })] : [];
+    case 'ordering.fulfilment-started.v1':
+      return [request(ShipOrder, data)];
+    case 'ordering.refund-requested.v1':
+      return [request(PayRefund, data)];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,441 @@
+import { type Answer, after, HttpClient } from '../support/client.js';
+import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilPasses } from '../support/eventually.js';
+import { type RialtoServer, startRialto } from '../support/server.js';
+import { Shop } from '../support/shop.js';
+import { tool } from '../support/tool.js';
+
+describe('Orders over HTTP', () => {
+  let database: TestDatabase;
+  let server: RialtoServer;
+  let http: HttpClient;
+  let shop: Shop;
+  let shops = 0;
+  /** Of the test's own SKUs. */
+  let sku: string;
+
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    server = await startRialto(database.url);
+    http = new HttpClient(server);
+  });
+
+  beforeEach(async () => {
+    shop = await new Shop(http, `shop-${++shops}`).open();
+    sku = `sku-${shops}`;
+  });
+
+  afterAll(async () => {
+    http?.close();
+    await server?.kill();
+    await database?.drop();
+  });
+
+  const refusalOf = ({ status, body, headers }: Answer) => {
+    if (!String(headers['content-type']).startsWith('application/problem+json')) throw new Error(JSON.stringify(body));
+    return [status, body.code];
+  };
+  const one = (quantity = 1) => [{ sku, quantity }];
+  const statusesOf = ({ body }: Answer) => body.history.map(({ status }: { status: string }) => status);
+  const countEvents = async () => (await database.pool.query('SELECT count(*)::int AS n FROM events')).rows[0].n as number;
+  /** An order comes to what it comes to within milliseconds; a second is for a machine that is busy. */
+  const settles = (orderId: string, status: string) =>
+    untilPasses(async () => {
+      const order = await shop.order(orderId);
+      expect(order.body.status).toBe(status);
+      return order;
+    });
+
+  describe('An order', () => {
+    test('is placed at the prices of the catalogue, checked out, and confirmed', async () => {
+      await shop.sells(sku, 10, '1250');
+      await shop.customer('ann', '5000');
+      const answer = await shop.buy(one(2), { metadata: { channel: 'web' } });
+      const { orderId } = answer.body;
+      expect([answer.status, answer.body]).toEqual([
+        201,
+        {
+          orderId,
+          customerId: 'ann',
+          status: 'confirmed',
+          lines: [{ sku, quantity: 2, unitPrice: '1250', total: '2500' }],
+          total: '2500',
+          currency: 'EUR',
+          payment: { ledger: shop.name, account: 'ann', transactionId: `order:${orderId}` },
+          autoFulfil: false,
+          refunds: [],
+          history: [{ status: 'placed', at: expect.any(String) }, { status: 'confirmed', at: expect.any(String) }],
+          placedAt: answer.body.history[0].at,
+          metadata: { channel: 'web' },
+        },
+      ]);
+      const read = await shop.order(orderId, after(answer));
+      expect(read.body).toEqual(answer.body);
+      expect((await shop.order(orderId, { 'if-none-match': read.headers.etag! })).status).toBe(304);
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 10, reserved: 2, available: 8 });
+        expect((await shop.catalog.sku(sku)).body).toMatchObject({ sku, price: { amount: '1250', currency: 'EUR' }, available: 8 });
+        expect(await shop.balances('ann')).toEqual({ balance: '5000', available: '2500' });
+      });
+    });
+
+    test('without waiting is answered as placed, and says where its verdict will be', async () => {
+      await shop.sells(sku, 1);
+      await shop.customer('ann');
+      const placed = await shop.place(one(), { orderId: `${sku}:order` });
+      expect([placed.status, placed.headers.location, placed.body.status, placed.body.total]).toEqual([202, `/v1/orders/${sku}:order`, 'placed', '1000']);
+      expect(statusesOf(await settles(placed.body.orderId, 'confirmed'))).toEqual(['placed', 'confirmed']);
+    });
+
+    test('is accepted for later, and its command tells how it went', async () => {
+      await shop.sells(sku, 1);
+      await shop.customer('ann');
+      const accepted = await shop.place(one(), { headers: { prefer: 'respond-async' } });
+      expect(accepted.status).toBe(202);
+      const command = await untilPasses(async () => {
+        const { body } = await http.get(accepted.headers.location!);
+        expect(body.status).toBe('executed');
+        return body;
+      });
+      await settles(command.result.orderId, 'confirmed');
+    });
+
+    test('can be placed for what was made a moment ago, and not for what was archived a moment ago', async () => {
+      await shop.customer('ann', '1000000000');
+      const skus = Array.from({ length: 20 }, (_, index) => `${sku}-${index}`);
+      const bought = await Promise.all(
+        skus.map(async (own) => {
+          await shop.sells(own, 1);
+          return shop.buy([{ sku: own, quantity: 1 }]);
+        }),
+      );
+      expect(bought.map(({ status }) => status)).toEqual(skus.map(() => 201));
+      const refused = await Promise.all(
+        skus.map(async (own) => {
+          await shop.catalog.archive(`p-${own}`);
+          return shop.buy([{ sku: own, quantity: 1 }]);
+        }),
+      );
+      expect(refused.map(refusalOf)).toEqual(skus.map(() => [409, 'product-not-available']));
+    });
+
+    test('keeps its price whatever the catalogue does next, and says which it is', async () => {
+      await shop.sells(sku, 1_000, '1000');
+      await shop.customer('ann', '1000000000');
+      const answers: Answer[] = [];
+      const buying = Array.from({ length: 40 }, async (_, index) => {
+        await new Promise((resume) => setTimeout(resume, index * 2));
+        answers.push(await shop.buy(one(2)));
+      });
+      for (const amount of ['1001', '1002', '1003']) {
+        await shop.catalog.putVariant(`p-${sku}`, sku, { price: { amount, currency: 'EUR' } });
+      }
+      await Promise.all(buying);
+      for (const { status, body } of answers) {
+        expect(status).toBe(201);
+        expect(['1000', '1001', '1002', '1003']).toContain(body.lines[0].unitPrice);
+        expect(body.total).toBe(String(2 * Number(body.lines[0].unitPrice)));
+        const { body: payment } = await shop.ledger.transaction(body.payment.transactionId, {});
+        expect(payment.postings[0].amount).toBe(body.total);
+      }
+    });
+
+    test('of what costs nothing needs no payment', async () => {
+      await shop.sells(sku, 1, '0');
+      await shop.customer('ann', '0');
+      const answer = await shop.buy(one(), { autoFulfil: true });
+      expect([answer.status, answer.body.total, answer.body.payment.transactionId]).toEqual([201, '0', undefined]);
+      await settles(answer.body.orderId, 'fulfilled');
+      expect(await shop.stock(sku)).toEqual({ onHand: 0, reserved: 0, available: 0 });
+    });
+
+    test('goes on to be fulfilled by itself when it is told to', async () => {
+      await shop.sells(sku, 3);
+      await shop.customer('ann', '1000');
+      const { body } = await shop.buy(one(), { autoFulfil: true });
+      expect(body.status).toBe('confirmed');
+      expect(statusesOf(await settles(body.orderId, 'fulfilled'))).toEqual(['placed', 'confirmed', 'fulfilled']);
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 2, reserved: 0, available: 2 });
+        expect([await shop.balances('ann'), await shop.balances('merchant')]).toEqual([
+          { balance: '0', available: '0' },
+          { balance: '1000', available: '1000' },
+        ]);
+      });
+    });
+  });
+
+  describe('is refused', () => {
+    test.each<[string, string, (own: string) => Promise<Answer>]>([
+      ['what is not in stock', 'insufficient-stock', () => shop.buy(one(11))],
+      ['what never was in stock', 'insufficient-stock', async (own) => {
+        await shop.sells(`${own}-never`, 0);
+        return shop.buy([{ sku: `${own}-never`, quantity: 1 }]);
+      }],
+      ['what is summed to more than is in stock', 'insufficient-stock', () => shop.buy([...one(6), ...one(5)])],
+      ['what the account can not pay', 'insufficient-funds', () => shop.buy(one(3))],
+      ['what nobody has heard of', 'product-not-available', () => shop.buy([...one(), { sku: 'unheard-of', quantity: 1 }])],
+      ['an account that does not exist', 'account-not-found', () => shop.buy(one(), { account: 'nobody' })],
+      ['prices of two currencies', 'currency-mismatch', async (own) => {
+        await shop.sells(`${own}-pounds`, 1, '1', 'GBP');
+        return shop.buy([...one(), { sku: `${own}-pounds`, quantity: 1 }]);
+      }],
+      ['a price in another currency than the account', 'currency-mismatch', async (own) => {
+        await shop.sells(`${own}-pounds`, 1, '1', 'GBP');
+        return shop.buy([{ sku: `${own}-pounds`, quantity: 1 }]);
+      }],
+    ])('%s', async (_what, code, buy) => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann', '2500');
+      const orderId = `${sku}:order`;
+      const answer = await (async () => {
+        const place = shop.place.bind(shop);
+        jest.spyOn(shop, 'place').mockImplementation((lines, options) => place(lines, { orderId, ...options }));
+        return buy(sku);
+      })();
+      expect(refusalOf(answer)).toEqual([409, code]);
+      const order = await settles(orderId, 'rejected');
+      expect([order.body.refusal.code, statusesOf(order)]).toEqual([code, ['placed', 'rejected']]);
+      // Whatever was taken before is given back.
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 10, reserved: 0, available: 10 });
+        expect(await shop.balances('ann')).toEqual({ balance: '2500', available: '2500' });
+      });
+    });
+
+    test('a total beyond 64 bits, and nothing is placed', async () => {
+      await shop.sells(sku, 10, '9223372036854775807');
+      await shop.customer('ann');
+      const before = await countEvents();
+      expect(refusalOf(await shop.buy(one(2)))).toEqual([409, 'amount-out-of-range']);
+      expect(await countEvents()).toBe(before);
+    });
+
+    test('an order with the id of another one', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann');
+      const orderId = `${sku}:order`;
+      expect((await shop.buy(one(), { orderId })).status).toBe(201);
+      expect((await shop.buy(one(), { orderId })).status).toBe(201);
+      expect(refusalOf(await shop.buy(one(2), { orderId }))).toEqual([409, 'order-exists']);
+      await untilPasses(async () => expect(await shop.stock(sku)).toMatchObject({ reserved: 1 }));
+    });
+  });
+
+  describe('A retry', () => {
+    test('with the same key is the same order, however many ask at once', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      const answers = await Promise.all(Array.from({ length: 20 }, () => shop.buy(one(), { headers })));
+      expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+      expect(answers.filter((answer) => answer.headers['idempotency-replayed'] === 'true')).toHaveLength(19);
+      await shop.fulfil(answers[0]!.body.orderId);
+      const later = await shop.buy(one(), { headers });
+      expect([later.status, later.text]).toEqual([201, answers[0]!.text]);
+      expect(refusalOf(await shop.buy(one(2), { headers }))).toEqual([422, 'idempotency-key-reused']);
+      await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 9, reserved: 0, available: 9 }));
+    });
+
+    test('of a refused order is refused alike, though it would be possible now', async () => {
+      await shop.sells(sku, 0);
+      await shop.customer('ann');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      expect(refusalOf(await shop.buy(one(), { headers }))).toEqual([409, 'insufficient-stock']);
+      await shop.receive(sku, 5);
+      expect(refusalOf(await shop.buy(one(), { headers }))).toEqual([409, 'insufficient-stock']);
+    });
+
+    test('of a fulfilment or a refund answers the same', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann');
+      const { orderId } = (await shop.buy(one(2))).body;
+      const key = (name: string) => ({ 'idempotency-key': `${sku}-${name}` });
+      const fulfilled = await shop.fulfil(orderId, key('f'));
+      const refund = await shop.refund(orderId, { amount: '500' }, key('r'));
+      expect([fulfilled.status, refund.status]).toEqual([200, 201]);
+      await shop.refund(orderId);
+      const [again, refundAgain] = [await shop.fulfil(orderId, key('f')), await shop.refund(orderId, { amount: '500' }, key('r'))];
+      expect([again.text, refundAgain.text]).toEqual([fulfilled.text, refund.text]);
+      expect((await settles(orderId, 'refunded')).body.refunds).toHaveLength(2);
+    });
+  });
+
+  describe('Cancelling', () => {
+    test('gives back what was set aside', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann', '5000');
+      const { orderId } = (await shop.buy(one(2))).body;
+      const cancelled = await shop.cancel(orderId, { reason: 'changed my mind' });
+      expect([cancelled.status, cancelled.body.status]).toEqual([200, 'cancelled']);
+      expect((await shop.cancel(orderId)).status).toBe(200);
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 10, reserved: 0, available: 10 });
+        expect(await shop.balances('ann')).toEqual({ balance: '5000', available: '5000' });
+      });
+      expect(refusalOf(await shop.fulfil(orderId))).toEqual([409, 'not-confirmed']);
+      expect(refusalOf(await shop.cancel('no-such-order'))).toEqual([404, 'order-not-found']);
+    });
+
+    test('at any moment of the checkout leaves nothing behind', async () => {
+      await shop.sells(sku, 100);
+      await shop.customer('ann', '1000000');
+      const orderIds = await Promise.all(
+        Array.from({ length: 60 }, async (_, index) => {
+          const { body } = await shop.place(one());
+          await new Promise((resume) => setTimeout(resume, index % 12));
+          const answer = await shop.cancel(body.orderId);
+          expect([answer.status, answer.body.status]).toEqual([200, 'cancelled']);
+          return body.orderId as string;
+        }),
+      );
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 100, reserved: 0, available: 100 });
+        expect(await shop.balances('ann')).toEqual({ balance: '1000000', available: '1000000' });
+        const { rows } = await database.pool.query(`SELECT count(*)::int AS n FROM commands WHERE status IN ('accepted', 'scheduled', 'failed')`);
+        expect(rows[0].n).toBe(0);
+      });
+      for (const orderId of orderIds) expect((await shop.order(orderId)).body.status).toBe('cancelled');
+    });
+
+    test('and fulfilling at the same moment: one of them wins', async () => {
+      await shop.sells(sku, 100);
+      await shop.customer('ann', '1000000');
+      const orderIds = (await Promise.all(Array.from({ length: 20 }, () => shop.buy(one())))).map(({ body }) => body.orderId as string);
+      const races = await Promise.all(orderIds.map((orderId) => Promise.all([shop.cancel(orderId), shop.fulfil(orderId)])));
+      let sold = 0;
+      for (const [index, [cancelled, fulfilled]] of races.entries()) {
+        expect([[200, 409], [409, 200]]).toContainEqual([cancelled.status, fulfilled.status]);
+        if (fulfilled.status === 200) sold++;
+        await settles(orderIds[index]!, fulfilled.status === 200 ? 'fulfilled' : 'cancelled');
+      }
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 100 - sold, reserved: 0, available: 100 - sold });
+        expect(await shop.balances('merchant')).toEqual({ balance: String(sold * 1000), available: String(sold * 1000) });
+      });
+    });
+  });
+
+  describe('Refunding', () => {
+    const bought = async (quantity: number) => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann', '10000');
+      const { orderId } = (await shop.buy(one(quantity))).body;
+      expect((await shop.fulfil(orderId)).status).toBe(200);
+      return orderId as string;
+    };
+
+    test('gives money back in part and then all of it, and restocks what is to be restocked', async () => {
+      const orderId = await bought(3);
+      const part = await shop.refund(orderId, { lines: [{ sku, quantity: 1, restock: true }] });
+      expect([part.status, part.body]).toEqual([
+        201,
+        { refundId: expect.any(String), amount: '1000', lines: [{ sku, quantity: 1, restock: true }], status: 'paid' },
+      ]);
+      expect((await settles(orderId, 'partially-refunded')).body.refunds).toEqual([part.body]);
+      expect((await shop.refund(orderId)).body).toMatchObject({ amount: '2000', lines: [], status: 'paid' });
+      expect(statusesOf(await settles(orderId, 'refunded'))).toEqual(['placed', 'confirmed', 'fulfilled', 'partially-refunded', 'refunded']);
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 8, reserved: 0, available: 8 });
+        expect(await shop.balances('ann')).toEqual({ balance: '10000', available: '10000' });
+        expect(await shop.balances('merchant')).toEqual({ balance: '0', available: '0' });
+      });
+      expect(refusalOf(await shop.refund(orderId))).toEqual([409, 'refund-exceeds-captured']);
+    });
+
+    test('never gives back more than was captured, however many ask at once', async () => {
+      const orderId = await bought(3);
+      const answers = await Promise.all(Array.from({ length: 20 }, () => shop.refund(orderId, { amount: '700' })));
+      expect(answers.filter(({ status }) => status === 201)).toHaveLength(4);
+      expect(answers.filter(({ status }) => status !== 201).map(refusalOf)).toEqual(Array.from({ length: 16 }, () => [409, 'refund-exceeds-captured']));
+      await untilPasses(async () => expect(await shop.balances('ann')).toEqual({ balance: '9800', available: '9800' }));
+    });
+
+    test('that the shop can not pay is refused, and can be asked for again', async () => {
+      const orderId = await bought(3);
+      await shop.ledger.transfer('merchant', 'world', '2500');
+      expect(refusalOf(await shop.refund(orderId, { amount: '600' }))).toEqual([409, 'insufficient-funds']);
+      await shop.ledger.transfer('world', 'merchant', '2500');
+      expect((await shop.refund(orderId)).body).toMatchObject({ amount: '3000', status: 'paid' });
+      await settles(orderId, 'refunded');
+    });
+
+    test('of what was not captured is refused', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann', '10000');
+      const { orderId } = (await shop.buy(one())).body;
+      expect(refusalOf(await shop.refund(orderId))).toEqual([409, 'not-refundable']);
+      await shop.fulfil(orderId);
+      expect(refusalOf(await shop.refund(orderId, { lines: [{ sku, quantity: 2 }] }))).toEqual([409, 'refund-exceeds-quantity']);
+    });
+  });
+
+  describe('Many at once', () => {
+    test('a thousand buyers of a hundred units buy a hundred', async () => {
+      await shop.sells(sku, 100);
+      await shop.customer('ann', '1000000000');
+      const answers = await Promise.all(Array.from({ length: 1_000 }, () => shop.buy(one())));
+      expect(answers.filter(({ status }) => status === 201)).toHaveLength(100);
+      expect(new Set(answers.filter(({ status }) => status !== 201).map((answer) => refusalOf(answer).join(' ')))).toEqual(new Set(['409 insufficient-stock']));
+      await untilPasses(async () => {
+        expect(await shop.stock(sku)).toEqual({ onHand: 100, reserved: 100, available: 0 });
+        expect(await shop.balances('ann')).toEqual({ balance: '1000000000', available: '999900000' });
+      });
+    });
+
+    test('baskets that overlap never sell more than there is, and never hold what they do not buy', async () => {
+      const skus = ['a', 'b', 'c', 'd'].map((letter) => `${sku}-${letter}`);
+      for (const own of skus) await shop.sells(own, 25);
+      await shop.customer('ann', '1000000000');
+      const baskets = Array.from({ length: 200 }, (_, index) =>
+        skus.filter((_own, bit) => (((index % 15) + 1) >> bit) & 1).map((own) => ({ sku: own, quantity: 1 + (index % 2) })),
+      );
+      const answers = await Promise.all(baskets.map((lines) => shop.buy(lines)));
+      const sold = new Map(skus.map((own) => [own, 0]));
+      for (const { status, body } of answers) {
+        if (status !== 201) continue;
+        for (const line of body.lines) sold.set(line.sku, sold.get(line.sku)! + line.quantity);
+      }
+      await untilPasses(async () => {
+        for (const own of skus) {
+          const reserved = sold.get(own)!;
+          expect(reserved).toBeLessThanOrEqual(25);
+          expect(await shop.stock(own)).toEqual({ onHand: 25, reserved, available: 25 - reserved });
+        }
+      });
+    });
+  });
+
+  describe('Lists', () => {
+    test('are filtered and paged, newest first', async () => {
+      await shop.sells(sku, 100);
+      await shop.customer('ann');
+      await shop.customer('bob', '0');
+      const placed: string[] = [];
+      for (let index = 0; index < 7; index++) placed.unshift((await shop.buy(one(), { customerId: `${sku}-ann` })).body.orderId);
+      const poor = await shop.buy(one(), { account: 'bob', customerId: `${sku}-bob`, orderId: `${sku}:poor` });
+      expect(poor.status).toBe(409);
+      await settles(`${sku}:poor`, 'rejected');
+      const idsOf = ({ body }: Answer) => body.items.map(({ orderId }: { orderId: string }) => orderId);
+      const first = await shop.orders(`customerId=${sku}-ann&limit=3`);
+      const second = await shop.orders(`customerId=${sku}-ann&limit=3&cursor=${first.body.nextCursor}`);
+      const third = await shop.orders(`customerId=${sku}-ann&limit=3&cursor=${second.body.nextCursor}`);
+      expect([...idsOf(first), ...idsOf(second), ...idsOf(third), third.body.nextCursor]).toEqual([...placed, null]);
+      expect(idsOf(await shop.orders(`customerId=${sku}-bob&status=rejected`))).toEqual([`${sku}:poor`]);
+      expect(idsOf(await shop.orders(`customerId=${sku}-bob&status=confirmed`))).toEqual([]);
+      const { placedAt } = (await shop.order(placed[3]!)).body;
+      expect(idsOf(await shop.orders(`customerId=${sku}-ann&placedTo=${placedAt}`))).toEqual(expect.arrayContaining(placed.slice(3)));
+      expect(idsOf(await shop.orders(`customerId=${sku}-ann&placedFrom=${placedAt}`))).toEqual(expect.arrayContaining(placed.slice(0, 4)));
+      expect(refusalOf(await shop.orders(`status=rejected&cursor=${first.body.nextCursor}`))).toEqual([400, 'bad-cursor']);
+      expect(refusalOf(await shop.order('no-such-order'))).toEqual([404, 'order-not-found']);
+    });
+  });
+
+  test('leave a database of which every invariant is true', async () => {
+    // Settled means that an order's last step is some seconds old.
+    await new Promise((resume) => setTimeout(resume, 5_500));
+    const { code, output } = await tool(database, 'audit').ended;
+    expect(output).toMatch(/5 every order has the stock/);
+    expect([code, output]).toEqual([0, output]);
+  });
+});
