@@ -1,5 +1,7 @@
+import { createPools } from '../../src/platform/database/pools.js';
 import { OverloadedError, UnavailableError } from '../../src/platform/errors.js';
 import { UnknownEventError } from '../../src/platform/log/catalogue.js';
+import { refreshSql } from '../../src/platform/log/refresh.js';
 import type { Write } from '../../src/platform/log/writer.js';
 import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
 import { readLog } from '../chaos/log-contents.js';
@@ -208,6 +210,23 @@ describe('The log writer', () => {
     };
     expect(answerOf(await start().execute(mistaken))).toBe(3);
     expect(await start().value('a')).toBe(4);
+  });
+
+  test('looks up each event of a stream, also by a plan that was made when there was none', async () => {
+    const empty = await createTestDatabase();
+    const pools = createPools(empty.url, 2, () => undefined);
+    const client = await pools.writer.connect();
+    try {
+      await client.query(`PREPARE refresh AS ${refreshSql}`);
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (COSTS OFF) EXECUTE refresh ('{3}', '{0}', '{3}', '{counter/a}', '{1}', 100)`);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(plan).toContain('Index Cond: ((partition = w.partition) AND ("position" = l."position"))');
+      expect(plan).not.toContain('Index Cond: (partition = w.partition)');
+    } finally {
+      client.release();
+      for (const pool of Object.values(pools)) await pool.end();
+      await empty.drop();
+    }
   });
 
   test('loads what a decision turns out to need', async () => {

@@ -5,6 +5,10 @@
  *
  * Rows come in the order they are needed: heads (kind 0), missed events (1), snapshots (2), events of missing
  * streams (3), each in the order of positions.
+ *
+ * OFFSET 0 holds the planner to looking up the event of each link. The statement is planned once, perhaps while the
+ * tables are empty, and then it seems as good to read all events of the partition and to look for the link of each:
+ * on a new database creating products fell from 1,500 to 100 a second until the first automatic analyze.
  */
 export const refreshSql = `
 WITH heads AS MATERIALIZED (
@@ -32,7 +36,8 @@ FROM wanted w CROSS JOIN LATERAL (
   WHERE partition = w.partition AND stream = w.stream AND version > coalesce(w.version, 0)
   UNION ALL
   SELECT l.position, l.version, e.type, e.data, e.recorded_at
-  FROM stream_links l JOIN events e ON e.partition = l.partition AND e.position = l.position
+  FROM stream_links l CROSS JOIN LATERAL (
+    SELECT type, data, recorded_at FROM events WHERE partition = w.partition AND position = l.position OFFSET 0) e
   WHERE l.partition = w.partition AND l.stream = w.stream AND l.version > coalesce(w.version, 0)) e
 ORDER BY kind, partition, position`;
 
