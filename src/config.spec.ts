@@ -17,6 +17,7 @@ const wrong: Record<keyof typeof environment, [value: string, takes: RegExp][] |
   WRITER_QUEUE_LIMIT: [['0', /1 to 1000000/], ['1000001', /1 to 1000000/]],
   STATE_CACHE_MB: [['0', /1 to 65536/], ['64mb', /1 to 65536/]],
   SWEEP_INTERVAL_MS: [['9', /10 to 60000/], ['60001', /10 to 60000/]],
+  COMMAND_CLAIM_MS: [['99', /100 to 600000/], ['600001', /100 to 600000/]],
   SHUTDOWN_TIMEOUT_MS: [['99', /100 to 300000/], ['300001', /100 to 300000/]],
 };
 

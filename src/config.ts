@@ -43,6 +43,7 @@ export const environment = {
   WRITER_QUEUE_LIMIT: integer(1, 1_000_000).default(10_000),
   STATE_CACHE_MB: integer(1, 65_536).default(64),
   SWEEP_INTERVAL_MS: integer(10, 60_000).default(200),
+  COMMAND_CLAIM_MS: integer(100, 600_000).default(10_000),
   SHUTDOWN_TIMEOUT_MS: integer(100, 300_000).default(10_000),
 } satisfies Record<string, z.ZodType>;
 
@@ -65,6 +66,8 @@ export interface Config {
   readonly writerQueueLimit: number;
   readonly stateCacheBytes: number;
   readonly sweepIntervalMs: number;
+  /** How long a worker may keep a command of the inbox before others take it for dead. */
+  readonly commandClaimMs: number;
   readonly shutdownTimeoutMs: number;
 }
 
@@ -96,6 +99,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     writerQueueLimit: e.WRITER_QUEUE_LIMIT,
     stateCacheBytes: e.STATE_CACHE_MB * 1_048_576,
     sweepIntervalMs: e.SWEEP_INTERVAL_MS,
+    commandClaimMs: e.COMMAND_CLAIM_MS,
     shutdownTimeoutMs: e.SHUTDOWN_TIMEOUT_MS,
   });
 }

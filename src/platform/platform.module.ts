@@ -135,7 +135,7 @@ export class PlatformModule {
         },
         SagaCatalogue,
         CommandSteps,
-        { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool) },
+        { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool, config.commandClaimMs) },
         {
           provide: InboxWorker,
           inject: [Inbox, CommandRegistry, CommandBus, WakeUps],

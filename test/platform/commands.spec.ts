@@ -40,7 +40,7 @@ describe('The inbox', () => {
   const start = () => {
     const writer = startWriter(database.url);
     writers.push(writer);
-    const inbox = new Inbox(writer.pools.log);
+    const inbox = new Inbox(writer.pools.log, 10_000);
     const find = (type: string) => (type === Count.type ? (Count as LogCommandClass<CountInput>) : undefined);
     const execute = (command: Count) => {
       broken?.(command);

@@ -98,7 +98,7 @@ describe('A saga', () => {
       const { commandId, metadata, record } = command.envelope;
       return writer.execute(count(command.input.name, command.input.by, { commandId, metadata, record }));
     };
-    const inbox = new Inbox(writer.pools.log);
+    const inbox = new Inbox(writer.pools.log, 10_000);
     const wakeUps = new WakeUps();
     const worker = new InboxWorker(
       inbox,
@@ -109,7 +109,7 @@ describe('A saga', () => {
       pino({ level: 'silent' }),
     );
     const getProviders = () => sagas.map((metatype) => ({ metatype, instance: new metatype() }));
-    const catalogue = new SagaCatalogue({ getProviders } as unknown as DiscoveryService, writer.writer, worker);
+    const catalogue = new SagaCatalogue({ getProviders } as unknown as DiscoveryService, writer.writer, inbox, worker);
     const runner = new ConsumerRunner(
       writer.pools.sagas,
       writer.catalogue,

@@ -122,23 +122,15 @@ ORDER BY partition, command_id
 ON CONFLICT DO NOTHING`;
 
 const maxAttempts = 8;
-const claimMs = 10_000;
-
-/** Stores commands in a consumer's transaction: claimed for this process already, or for whoever looks first. */
-export async function storeCommands(
-  sql: ConsumerSql,
-  commands: readonly ClaimedCommand[],
-  isClaimed: boolean,
-): Promise<void> {
-  const values = [JSON.stringify(commands), isClaimed ? 1 : 0, isClaimed ? claimMs : 0];
-  await sql.query({ name: 'store-commands', text: storeSql, values });
-}
 
 /** The `commands` table as inbox and as list of dead letters. The log writer completes its rows. */
 export class Inbox {
   private readonly acceptor: DataLoader<AcceptedCommand, Acceptance>;
 
-  constructor(private readonly pool: pg.Pool) {
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly claimMs: number,
+  ) {
     this.acceptor = new DataLoader((commands) => this.acceptAll(commands), {
       cache: false,
       maxBatchSize: 500,
@@ -151,8 +143,14 @@ export class Inbox {
     return this.acceptor.load(command);
   }
 
+  /** Stores commands in a consumer's transaction: claimed for this process already, or for whoever looks first. */
+  async store(sql: ConsumerSql, commands: readonly ClaimedCommand[], isClaimed: boolean): Promise<void> {
+    const values = [JSON.stringify(commands), isClaimed ? 1 : 0, isClaimed ? this.claimMs : 0];
+    await sql.query({ name: 'store-commands', text: storeSql, values });
+  }
+
   async claim(limit: number): Promise<ClaimedCommand[]> {
-    return (await this.pool.query<ClaimedCommand>({ name: 'claim-commands', text: claimSql, values: [limit, claimMs] }))
+    return (await this.pool.query<ClaimedCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs] }))
       .rows;
   }
 

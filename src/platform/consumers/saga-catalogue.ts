@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { of } from 'rxjs';
-import type { ClaimedCommand } from '../commands/inbox.js';
-import { storeCommands } from '../commands/inbox.js';
+import { Inbox, type ClaimedCommand } from '../commands/inbox.js';
 import { InboxWorker } from '../commands/inbox-worker.js';
 import type { RecordedEvent } from '../log/recorded-event.js';
 import { LogWriter } from '../log/writer.js';
@@ -23,6 +22,7 @@ export class SagaCatalogue {
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly writer: LogWriter,
+    private readonly inbox: Inbox,
     private readonly worker: InboxWorker,
   ) {}
 
@@ -45,7 +45,7 @@ export class SagaCatalogue {
         );
         if (commands.length === 0) return;
         const taken = this.worker.hasRoomFor(commands.length);
-        await storeCommands(sql, commands, taken);
+        await this.inbox.store(sql, commands, taken);
         return () => (taken ? this.worker.take(commands) : this.worker.wake());
       },
     };
