@@ -165,6 +165,20 @@ describe('Orders over HTTP', () => {
     });
   });
 
+  test('An order gets its verdict at a process that does none of the work', async () => {
+    const front = await startRialto(database.url, { RUN_WORKERS: 'false' });
+    const elsewhere = new HttpClient(front);
+    await shop.sells(sku, 1);
+    await shop.customer('ann');
+    const there = new Shop(elsewhere, shop.name);
+    const [first, second] = [await there.buy(one()), await there.buy(one())];
+    expect([first.status, first.body.status, refusalOf(second)]).toEqual([201, 'confirmed', [409, 'insufficient-stock']]);
+    const fulfilled = await there.fulfil(first.body.orderId);
+    expect([fulfilled.status, fulfilled.body.status]).toEqual([200, 'fulfilled']);
+    elsewhere.close();
+    expect(await front.stop()).toBe(0);
+  });
+
   describe('is refused', () => {
     test.each<[string, string, (own: string) => Promise<Answer>]>([
       ['what is not in stock', 'insufficient-stock', () => shop.buy(one(11))],
