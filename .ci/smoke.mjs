@@ -39,6 +39,24 @@ const refused = await send('POST', `${ledger}/transactions`, tooMuch);
 assert.equal(refused.status, 409);
 assert.equal(refused.body.code, 'insufficient-funds');
 
+const variants = [{ sku: 'shirt-m', price: { amount: '300', currency: 'EUR' } }];
+assert.equal((await send('POST', '/v1/products', { productId: 'shirt', name: 'Linen shirt', variants })).status, 201);
+assert.equal((await send('POST', '/v1/stock/shirt-m/receipts', { quantity: 3 })).status, 201);
+assert.equal((await send('POST', `${ledger}/accounts`, { accountId: 'merchant', currency: 'EUR' })).status, 201);
+const order = {
+  orderId: 'order-17',
+  customerId: 'alice',
+  lines: [{ sku: 'shirt-m', quantity: 2 }],
+  payment: { ledger: 'demo', account: 'alice' },
+};
+const bought = await send('POST', '/v1/orders', order, { prefer: 'wait=10' });
+assert.deepEqual([bought.status, bought.body.status, bought.body.total], [201, 'confirmed', '600']);
+assert.equal((await send('POST', '/v1/orders/order-17/fulfil')).body.status, 'fulfilled');
+const refund = await send('POST', '/v1/orders/order-17/refunds', { lines: [{ sku: 'shirt-m', quantity: 1, restock: true }] });
+assert.deepEqual([refund.status, refund.body.amount], [201, '300']);
+const tooMany = await send('POST', '/v1/orders', { ...order, orderId: 'order-18', lines: [{ sku: 'shirt-m', quantity: 3 }] }, { prefer: 'wait=10' });
+assert.deepEqual([tooMany.status, tooMany.body.code], [409, 'insufficient-stock']);
+
 const balance = await send('GET', `${ledger}/trial-balance`, undefined, token);
 assert.equal(balance.body.currencies.EUR.net, '0');
 assert.equal((await send('GET', '/v1/nowhere')).body.code, 'not-found');
