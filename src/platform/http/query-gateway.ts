@@ -52,19 +52,18 @@ export class QueryGateway {
   ) {}
 
   async resource(views: readonly Projection[], query: Query<Resource>, request: ReadRequest): Promise<string | undefined> {
-    await this.wait(views, request);
+    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
     return answerResource(await this.bus.execute<Query<Resource>, Resource>(query), request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
-    await this.wait(views, request);
+    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
     const page = await this.bus.execute<Query<Page<object>>, Page<object>>(query);
     void request.reply.header('content-type', jsonType);
     return JSON.stringify(page);
   }
 
-  private async wait(views: readonly Projection[], { consistencyToken }: ReadRequest): Promise<void> {
-    if (consistencyToken === undefined) return;
+  private async wait(views: readonly Projection[], consistencyToken: string): Promise<void> {
     const positions = parseToken(consistencyToken, this.options.partitions);
     const consumers = views.map((view) => view.name);
     await this.visibility.waitFor(consumers, positions, this.options.consistencyWaitMs);
