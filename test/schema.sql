@@ -67,7 +67,7 @@ CREATE TABLE commands (
   CONSTRAINT commands_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'executed'::text, 'refused'::text, 'failed'::text])))
 ) PARTITION BY LIST (partition);
 -- 16 partitions
-CREATE INDEX commands_accepted_at ON ONLY commands USING brin (accepted_at) WITH (pages_per_range='32');
+CREATE INDEX commands_accepted_at ON ONLY commands USING btree (accepted_at);
 CREATE INDEX commands_due ON ONLY commands USING btree (due_at) WHERE (status = ANY (ARRAY['accepted'::text, 'scheduled'::text]));
 CREATE INDEX commands_listed ON ONLY commands USING btree (status, accepted_at, command_id) WHERE (status = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'failed'::text]));
 COMMENT ON TABLE commands IS 'A command''s whole life in one row: inbox (accepted, scheduled), idempotency record (executed, refused) and dead letter (failed).';

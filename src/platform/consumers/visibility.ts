@@ -72,10 +72,11 @@ export class Visibility {
     if (this.waiters.size === 0) return;
     try {
       const consumers = [...new Set([...this.waiters].flatMap((waiter) => waiter.consumers))];
-      const { rows } = await this.pool.query<{ consumer: string; partition: number; position: number }>(
-        'SELECT consumer, partition, position FROM checkpoints WHERE consumer = ANY ($1::text[])',
-        [consumers],
-      );
+      const { rows } = await this.pool.query<{ consumer: string; partition: number; position: number }>({
+        name: 'look-at-checkpoints',
+        text: 'SELECT consumer, partition, position FROM checkpoints WHERE consumer = ANY ($1::text[])',
+        values: [consumers],
+      });
       for (const { consumer, partition, position } of rows) this.advance(consumer, partition, position);
     } catch (error) {
       // The waiters have their own deadline; the next look may work.

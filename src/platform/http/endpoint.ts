@@ -2,6 +2,7 @@ import { applyDecorators, HttpCode } from '@nestjs/common';
 import { ApiHeader, ApiOperation, ApiResponse } from '@nestjs/swagger';
 import { z } from 'zod';
 import { platformProblems, type ProblemKinds } from './problem.js';
+import { Validated } from './validate.js';
 
 const problemSchema = (codes: readonly string[]) => ({
   type: 'object',
@@ -43,7 +44,7 @@ interface EndpointDocs {
   readonly problems?: readonly string[];
 }
 
-/** Decorators that document a module's routes: everything a route may answer, in one place beside it. */
+/** Decorators that check what comes to a module's routes, and document everything they may answer, beside them. */
 export function endpoints(kinds: ProblemKinds) {
   const all: ProblemKinds = { ...platformProblems, ...kinds };
   const problemResponses = (codes: readonly string[]) => {
@@ -69,6 +70,7 @@ export function endpoints(kinds: ProblemKinds) {
   return {
     WriteEndpoint: ({ summary, answers, problems = [] }: EndpointDocs) =>
       applyDecorators(
+        Validated,
         HttpCode(200),
         ApiOperation({ summary }),
         ApiHeader({ name: 'Idempotency-Key', required: false, schema: { type: 'string', minLength: 1, maxLength: 255 } }),
@@ -87,6 +89,7 @@ export function endpoints(kinds: ProblemKinds) {
       ),
     ReadEndpoint: ({ summary, answers, problems = [] }: EndpointDocs) =>
       applyDecorators(
+        Validated,
         ApiOperation({ summary }),
         ApiHeader({ name: 'Consistency-Token', required: false, description: 'Of a write: the answer is no older than that.', schema: { type: 'string', example: '7@1042' } }),
         ApiHeader({ name: 'If-None-Match', required: false, schema: { type: 'string' } }),
@@ -96,6 +99,7 @@ export function endpoints(kinds: ProblemKinds) {
       ),
     PlainEndpoint: ({ summary, answers, problems = [] }: EndpointDocs) =>
       applyDecorators(
+        Validated,
         ApiOperation({ summary }),
         ...answerResponses(answers, {}),
         ...problemResponses(problems),

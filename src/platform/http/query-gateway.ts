@@ -57,20 +57,19 @@ export class QueryGateway {
     query: Query<Resource> | (() => Promise<Resource>),
     request: ReadRequest,
   ): Promise<string | undefined> {
-    await this.wait(views, request);
+    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
     const read = typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query);
     return answerResource(await read, request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
-    await this.wait(views, request);
+    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
     const page = await this.bus.execute<Query<Page<object>>, Page<object>>(query);
     void request.reply.header('content-type', jsonType);
     return JSON.stringify(page);
   }
 
-  private async wait(views: readonly Projection[], { consistencyToken }: ReadRequest): Promise<void> {
-    if (consistencyToken === undefined) return;
+  private async wait(views: readonly Projection[], consistencyToken: string): Promise<void> {
     const positions = parseToken(consistencyToken, this.options.partitions);
     const consumers = views.map((view) => view.name);
     await this.visibility.waitFor(consumers, positions, this.options.consistencyWaitMs);

@@ -9,7 +9,6 @@ import { registerBodyParsers } from './body-parser.js';
 import { RequestError } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RouteTable } from './route-table.js';
-import { validationPipe } from './validate.js';
 import { visiblePattern } from './write-request.js';
 
 /** What an API that only ever answers JSON should say (OWASP REST security cheat sheet). */
@@ -41,7 +40,7 @@ export function createAdapter(config: Config, onFrameworkError: ProblemFilter['a
   } as object);
 }
 
-/** Hooks, parsers, pipe and filter: what every route has in common. Before `app.init()`. */
+/** Hooks, parsers and filter: what every route has in common. Before `app.init()`. */
 export function configureHttp(app: NestFastifyApplication, config: Config, logger: Logger): void {
   const fastify = app.getHttpAdapter().getInstance();
   const lifecycle = app.get(Lifecycle);
@@ -66,15 +65,12 @@ export function configureHttp(app: NestFastifyApplication, config: Config, logge
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
+    const { method, url } = request;
+    const { statusCode: status, elapsedTime } = reply;
     const route = request.routeOptions.url ?? 'none';
-    const status = String(reply.statusCode);
-    seconds.labels(request.method, route, status).observe(reply.elapsedTime / 1_000);
-    logger.info(
-      { requestId: request.id, method: request.method, url: request.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 100) / 100 },
-      'request',
-    );
+    seconds.labels(method, route, String(status)).observe(elapsedTime / 1_000);
+    logger.info({ requestId: request.id, method, url, status, ms: Math.round(elapsedTime * 100) / 100 }, 'request');
     done();
   });
-  app.useGlobalPipes(validationPipe);
   app.useGlobalFilters(filter);
 }

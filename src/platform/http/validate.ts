@@ -1,4 +1,4 @@
-import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
+import { ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
 import type { z } from 'zod';
 import { RequestError, type Problem } from './problem.js';
 
@@ -9,16 +9,32 @@ interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[];
 }
 
+interface RouteArgument {
+  readonly index: number;
+  readonly schema?: z.ZodType;
+}
+
 /**
- * The validation pipe of all routes. Nest's own would do, but it is asynchronous and strips keys that the body parser
- * has refused already: twice the time of the check itself.
+ * Checks a route's arguments that name a schema (`@Body({ schema })`), in their order, before its method runs. A global
+ * pipe would do, and even the least one costs every argument four promises: a tenth of a read's time.
  */
-export const validationPipe: PipeTransform = {
-  transform: (value: unknown, { schema }: ArgumentMetadata): unknown =>
-    schema ? validate(schema as unknown as z.ZodType, value) : value,
+export const Validated: MethodDecorator = (prototype, name, descriptor) => {
+  const method = descriptor.value as (...values: unknown[]) => unknown;
+  const metadata = Reflect.getMetadata(ROUTE_ARGS_METADATA, prototype.constructor, name) as object | undefined;
+  const checked = (Object.values(metadata ?? {}) as RouteArgument[])
+    .filter(({ schema }) => schema)
+    .sort((a, b) => a.index - b.index);
+  // Under the method's own name: what the other decorators say of it is kept with that.
+  const named = {
+    [String(name)](this: unknown, ...values: unknown[]) {
+      for (const { index, schema } of checked) values[index] = validate(schema!, values[index]);
+      return method.apply(this, values);
+    },
+  };
+  descriptor.value = named[String(name)] as never;
 };
 
-/** The same check for a value that no pipe has seen. */
+/** The same check for a value that comes another way. */
 export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (!result.success) throw validationFailed(result.error.issues);

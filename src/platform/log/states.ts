@@ -36,6 +36,11 @@ export class StateCache {
     return this.cache.get(name)?.entry;
   }
 
+  /** Without a note that it was used: a decision asks several times for what it has named before. */
+  peek(name: string): VersionedState | undefined {
+    return this.cache.peek(name)?.entry;
+  }
+
   put(partition: number, entry: VersionedState): void {
     const { type, name } = entry.stream;
     if (type.isWorthKeeping?.(entry.state) ?? true) this.cache.set(name, { partition, entry });

@@ -311,7 +311,8 @@ export class LogWriter {
       pending.streams = extraStreams.length > 0 ? [...streams, ...extraStreams] : streams;
       if (pending.doubtsNew) pending.streams = pending.streams.map((stream) => ({ ...stream, isNew: false }));
       for (const stream of pending.streams) {
-        if (!stream.isNew && !states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
+        // Noted as used here, once a command; the decision's own looks are free of that.
+        if (!stream.isNew && !this.cache.get(stream.name) && !states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
       }
     }
     return missing;
@@ -322,7 +323,7 @@ export class LogWriter {
   /** The cache, and over it what this batch loaded: the cache may be smaller than the batch. */
   private cachedStates(partition: number): LayeredStates {
     const loaded = this.loaded.get(partition);
-    const lookUp = (name: string) => this.cache.get(name) ?? loaded?.get(name);
+    const lookUp = (name: string) => this.cache.peek(name) ?? loaded?.get(name);
     return new LayeredStates({ lookUp }, this.catalogue, '');
   }
 

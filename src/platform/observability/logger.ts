@@ -16,5 +16,18 @@ export function createLogger(level: string): Logger & { flush(): void } {
     write: (line: string) => stdout.write(Buffer.from(line) as never),
     flush: (done?: (error?: Error) => void) => stdout.flush(done),
   };
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, lines);
+  return pino({ level, base: undefined, timestamp: isoTime }, lines);
+}
+
+let timeMs = 0;
+let timeField = '';
+
+/** Written once a millisecond: under load many lines have the same, and it was a tenth of what a line costs. */
+function isoTime(): string {
+  const nowMs = Date.now();
+  if (nowMs !== timeMs) {
+    timeMs = nowMs;
+    timeField = `,"time":"${new Date(nowMs).toISOString()}"`;
+  }
+  return timeField;
 }

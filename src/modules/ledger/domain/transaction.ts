@@ -66,15 +66,24 @@ export type TransactionEvent =
 
 // ---- State
 
+/** What a client says of a transaction; its event says so too. */
+interface Content {
+  readonly postings: readonly Posting[];
+  readonly expiresInSeconds?: number;
+  readonly reference?: string;
+  readonly metadata?: object;
+}
+
 export type TransactionStatus = 'pending' | 'posted' | 'voided' | 'expired';
 
 export interface TransactionState {
   readonly transactionId: string;
   readonly status: 'absent' | TransactionStatus;
-  /** As booked or authorised. */
+  /** As booked or authorised: those of the event itself, which may say more of each. */
   readonly postings: readonly Posting[];
   /** What the transaction was made of, to tell a repeated request from another one with the same id. */
-  readonly content?: object;
+  readonly content?: Content;
+  readonly wasPending?: boolean;
   readonly expiresAt?: string;
   readonly reverses?: string;
   readonly reversedBy?: string;
@@ -83,7 +92,7 @@ export interface TransactionState {
 
 export const transactionType: StreamType<TransactionState, TransactionEvent> = {
   name: 'transaction',
-  stateVersion: 1,
+  stateVersion: 2,
   stateBytes: (state) => 400 + state.postings.length * 300,
   initial: (id) => ({
     transactionId: id.slice(id.indexOf('/') + 1),
@@ -121,16 +130,16 @@ function evolveTransaction(
     case 'ledger.transaction-posted.v1': {
       const { postings, reverses } = event.data;
       if (reverses === state.transactionId) return { ...state, reversedBy: data.transactionId };
-      const content = contentOf({ ...event.data, pending: false });
-      return { ...state, status: 'posted', postings: postings.map(plain), content, reverses, recordedAt };
+      // Of the event as it is: hardly any posted transaction is asked for again, so nothing is copied for that.
+      const { transactionId } = state;
+      return { transactionId, status: 'posted', postings, content: event.data, wasPending: false, reverses, recordedAt };
     }
     case 'ledger.transaction-authorised.v1': {
       const { postings, expiresAt } = event.data;
-      const content = contentOf({ ...event.data, pending: true });
-      return { ...state, status: 'pending', postings, content, expiresAt, recordedAt };
+      return { ...state, status: 'pending', postings, content: event.data, wasPending: true, expiresAt, recordedAt };
     }
     case 'ledger.transaction-captured.v1':
-      return { ...state, status: 'posted', postings: event.data.postings.map(plain) };
+      return { ...state, status: 'posted', postings: event.data.postings };
     case 'ledger.transaction-released.v1':
       return { ...state, status: event.data.reason };
     default:
@@ -241,7 +250,7 @@ export function captureTransaction(
   };
   return {
     events: [captured],
-    answer: answerOf(transaction, 'posted', postings.map(plain), book, context.now),
+    answer: answerOf(transaction, 'posted', postings, book, context.now),
   };
 }
 
@@ -378,9 +387,16 @@ function postMany(
 
 // ---- How it is done
 
+/** An account as it stands after the postings so far; not its whole state, which would be copied for each of them. */
+interface Line extends Readonly<Pick<AccountState, 'status' | 'currency' | 'overdraftLimit'>> {
+  balance: bigint;
+  pendingIn: bigint;
+  pendingOut: bigint;
+}
+
 /** The accounts of some postings as they change from one posting to the next. */
 class Book {
-  private readonly accounts = new Map<string, AccountState>();
+  private readonly accounts = new Map<string, Line>();
 
   constructor(
     states: States,
@@ -389,7 +405,8 @@ class Book {
     private readonly currency?: string,
   ) {
     for (const accountId of accountsOf(postings)) {
-      this.accounts.set(accountId, states.of(accountStream(ledger, accountId)));
+      const { status, currency, overdraftLimit, balance, pendingIn, pendingOut } = states.of(accountStream(ledger, accountId));
+      this.accounts.set(accountId, { status, currency, overdraftLimit, balance, pendingIn, pendingOut });
     }
   }
 
@@ -400,8 +417,8 @@ class Book {
     const booked = this.postings.map(({ source, destination, amount }) => {
       const value = BigInt(amount);
       shortOfFunds ??= this.shortage(source, value);
-      const from = this.change(source, { balance: -value });
-      const to = this.change(destination, { balance: value });
+      const from = this.change(source, -value, 0n, 0n);
+      const to = this.change(destination, value, 0n, 0n);
       return {
         source,
         destination,
@@ -421,8 +438,8 @@ class Book {
     for (const { source, destination, amount } of this.postings) {
       const value = BigInt(amount);
       shortOfFunds ??= this.shortage(source, value);
-      this.change(source, { pendingOut: value });
-      this.change(destination, { pendingIn: value });
+      this.change(source, 0n, 0n, value);
+      this.change(destination, 0n, value, 0n);
     }
     if (shortOfFunds) throw shortOfFunds;
     return this.postings.map(plain);
@@ -433,8 +450,8 @@ class Book {
     return this.postings.map(({ source, destination, amount: authorised }) => {
       const amount = partialAmount ?? authorised;
       const [value, pending] = [BigInt(amount), BigInt(authorised)];
-      const from = this.change(source, { balance: -value, pendingOut: -pending });
-      const to = this.change(destination, { balance: value, pendingIn: -pending });
+      const from = this.change(source, -value, 0n, -pending);
+      const to = this.change(destination, value, -pending, 0n);
       return {
         source,
         destination,
@@ -449,8 +466,8 @@ class Book {
 
   release(): Posting[] {
     for (const { source, destination, amount } of this.postings) {
-      this.change(source, { pendingOut: -BigInt(amount) });
-      this.change(destination, { pendingIn: -BigInt(amount) });
+      this.change(source, 0n, 0n, -BigInt(amount));
+      this.change(destination, 0n, -BigInt(amount), 0n);
     }
     return this.postings.map(plain);
   }
@@ -486,24 +503,17 @@ class Book {
     }
   }
 
-  private change(
-    accountId: string,
-    by: { balance?: bigint; pendingIn?: bigint; pendingOut?: bigint },
-  ): AccountState {
-    const before = this.accounts.get(accountId)!;
-    const after = {
-      ...before,
-      balance: before.balance + (by.balance ?? 0n),
-      pendingIn: before.pendingIn + (by.pendingIn ?? 0n),
-      pendingOut: before.pendingOut + (by.pendingOut ?? 0n),
-    };
+  private change(accountId: string, balance: bigint, pendingIn: bigint, pendingOut: bigint): Line {
+    const line = this.accounts.get(accountId)!;
+    line.balance += balance;
+    line.pendingIn += pendingIn;
+    line.pendingOut += pendingOut;
     // What is pending counts in full, so that no capture can ever leave the range.
-    const [highest, lowest] = [after.balance + after.pendingIn, after.balance - after.pendingOut];
-    if (highest > maxAmount || lowest < minAmount || after.pendingIn > maxAmount || after.pendingOut > maxAmount) {
+    const [highest, lowest] = [line.balance + line.pendingIn, line.balance - line.pendingOut];
+    if (highest > maxAmount || lowest < minAmount || line.pendingIn > maxAmount || line.pendingOut > maxAmount) {
       throw new Rejection('amount-out-of-range', `the balance of account ${accountId} would leave 64 bits`);
     }
-    this.accounts.set(accountId, after);
-    return after;
+    return line;
   }
 
   private shortage(accountId: string, amount: bigint): Rejection | undefined {
@@ -560,7 +570,8 @@ function repeated(
   input: PostTransactionInput,
 ): Decision<TransactionAnswer> {
   const isSame =
-    existing.reverses === undefined && canonicalJson(existing.content) === canonicalJson(contentOf(input));
+    existing.reverses === undefined &&
+    canonicalJson(contentOf(existing.content!, existing.wasPending!)) === canonicalJson(contentOf(input, input.pending ?? false));
   if (!isSame) throw transactionExists(input.transactionId);
   // Of the request's accounts: they are the same as the transaction's, and loaded.
   const book = new Book(states, input.ledger, input.postings);
@@ -570,8 +581,8 @@ function repeated(
 
 /** The postings follow from the original; what the client has a say in is the rest. */
 function isSameReversal(reversal: TransactionState, input: ReverseTransactionInput): boolean {
-  const content = ({ reference, metadata }: ReverseTransactionInput) => canonicalJson({ reference, metadata });
-  return content(reversal.content as ReverseTransactionInput) === content(input);
+  const content = ({ reference, metadata }: Omit<Content, 'postings'>) => canonicalJson({ reference, metadata });
+  return content(reversal.content!) === content(input);
 }
 
 function pendingTransaction(
@@ -602,7 +613,7 @@ function answerOf(
   return {
     transactionId: transaction.transactionId,
     status,
-    postings,
+    postings: postings.map(plain),
     balances: book.balances(),
     recordedAt,
     ...(status === 'pending' && transaction.expiresAt && { expiresAt: transaction.expiresAt }),
@@ -618,9 +629,8 @@ function accountsOf(postings: readonly Posting[]): string[] {
   return [...new Set(postings.flatMap(({ source, destination }) => [source, destination]))];
 }
 
-function contentOf(input: Omit<PostTransactionInput, 'ledger' | 'transactionId'>): object {
-  const { postings, pending, expiresInSeconds, reference, metadata } = input;
-  return { postings: postings.map(plain), pending: pending ?? false, expiresInSeconds, reference, metadata };
+function contentOf({ postings, expiresInSeconds, reference, metadata }: Content, pending: boolean): object {
+  return { postings: postings.map(plain), pending, expiresInSeconds, reference, metadata };
 }
 
 function originOf({ ledger, transactionId, reference, metadata }: PostTransactionInput): Origin {
