@@ -39,6 +39,14 @@ const refused = await send('POST', `${ledger}/transactions`, tooMuch);
 assert.equal(refused.status, 409);
 assert.equal(refused.body.code, 'insufficient-funds');
 
+const mug = '/v1/stock/mug-blue';
+assert.equal((await send('POST', `${mug}/receipts`, { quantity: 40 })).status, 201);
+assert.equal((await send('POST', `${mug}/reservations`, { reservationId: 'cart-9', quantity: 3 })).status, 201);
+const shipped = await send('POST', `${mug}/reservations/cart-9/commit`);
+assert.equal(shipped.body.status, 'committed');
+const stock = await send('GET', mug, undefined, { 'consistency-token': shipped.headers.get('consistency-token') });
+assert.deepEqual([stock.body.onHand, stock.body.available, stock.body.version], [37, 37, 3]);
+
 const variants = [{ sku: 'shirt-m', price: { amount: '300', currency: 'EUR' } }];
 assert.equal((await send('POST', '/v1/products', { productId: 'shirt', name: 'Linen shirt', variants })).status, 201);
 assert.equal((await send('POST', '/v1/stock/shirt-m/receipts', { quantity: 3 })).status, 201);

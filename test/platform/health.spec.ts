@@ -36,9 +36,13 @@ describe('A process with an event in its log that it does not know', () => {
       [partition],
     );
     const { position } = rows[0];
-    const views = await eventually(degraded, (list) => list?.length === 4);
+    // Every module's views read every event: whichever they are, none gets past this one.
+    const all = await database.pool.query<{ consumer: string }>('SELECT DISTINCT consumer FROM checkpoints ORDER BY consumer');
+    const consumers = all.rows.map(({ consumer }) => consumer);
+    expect(consumers).toContain('ledger-accounts');
+    const views = await eventually(degraded, (list) => list?.length === consumers.length);
     expect(views).toEqual(
-      ['ledger-accounts', 'ledger-entries', 'ledger-transactions', 'ledger-trial-balances'].map((consumer) =>
+      consumers.map((consumer) =>
         expect.objectContaining({ consumer, partition: Number(partition), position, type: 'ledger.account-renamed.v9', error: expect.stringContaining('no module knows') }),
       ),
     );
