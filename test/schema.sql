@@ -94,7 +94,7 @@ CREATE TABLE inventory_movements (
   recorded_at timestamp(3) with time zone NOT NULL,
   type text COLLATE "C" NOT NULL,
   location text COLLATE "C" NOT NULL,
-  quantity integer NOT NULL,
+  quantity bigint NOT NULL,
   on_hand_after bigint NOT NULL,
   reserved_after bigint NOT NULL,
   reservation_id text COLLATE "C",
@@ -106,7 +106,7 @@ CREATE TABLE inventory_movements (
 CREATE TABLE inventory_reservations (
   sku text COLLATE "C" NOT NULL,
   reservation_id text COLLATE "C" NOT NULL,
-  quantity integer NOT NULL,
+  quantity bigint NOT NULL,
   status text COLLATE "C" NOT NULL,
   allocations json NOT NULL,
   expires_at timestamp(3) with time zone,

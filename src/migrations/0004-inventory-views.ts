@@ -28,7 +28,7 @@ export class InventoryViews1700000000004 implements MigrationInterface {
       CREATE TABLE inventory_reservations (
         sku             text COLLATE "C" NOT NULL,
         reservation_id  text COLLATE "C" NOT NULL,
-        quantity        integer NOT NULL,
+        quantity        bigint NOT NULL,
         status          text COLLATE "C" NOT NULL,
         allocations     json NOT NULL,
         expires_at      timestamptz(3),
@@ -42,7 +42,7 @@ export class InventoryViews1700000000004 implements MigrationInterface {
         recorded_at     timestamptz(3) NOT NULL,
         type            text COLLATE "C" NOT NULL,
         location        text COLLATE "C" NOT NULL,
-        quantity        integer NOT NULL,
+        quantity        bigint NOT NULL,
         on_hand_after   bigint NOT NULL,
         reserved_after  bigint NOT NULL,
         reservation_id  text COLLATE "C",

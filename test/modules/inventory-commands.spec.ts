@@ -5,6 +5,7 @@ import { CommandBus, QueryBus } from '@nestjs/cqrs';
 import { AppModule } from '../../src/app.module.js';
 import { readConfig } from '../../src/config.js';
 import { CommitReservation, GetAvailable, inventoryStock, ReceiveStock, ReleaseReservation, ReserveStock } from '../../src/modules/inventory/index.js';
+import { GetReservation } from '../../src/modules/inventory/views/reservations.js';
 import type { LogCommand } from '../../src/platform/commands/log-command.js';
 import { Visibility } from '../../src/platform/consumers/visibility.js';
 import type { Outcome } from '../../src/platform/log/writer.js';
@@ -66,7 +67,18 @@ describe('Another module', () => {
     await visible(racing.toSorted((a, b) => a.position - b.position).at(-1)!);
     expect(await available('ink')).toBe(5);
     const { rows } = await database.pool.query(`SELECT quantity, status, allocations FROM inventory_reservations WHERE sku = 'ink' AND reservation_id = 'r1'`);
-    expect(rows).toEqual([{ quantity: 0, status: 'released', allocations: [] }]);
+    expect(rows).toEqual([{ quantity: '0', status: 'released', allocations: [] }]);
+  });
+
+  test('may reserve more than a request over HTTP may ask for: an order sums its lines', async () => {
+    const some = { sku: 'nail', quantity: 2 ** 31 - 1 };
+    for (const location of ['a', 'b', 'a']) await run(new ReceiveStock({ ...some, location }, envelope()));
+    const reserved = await run(new ReserveStock({ sku: 'nail', reservationId: 'order-1', quantity: 3 * (2 ** 31 - 1) }, envelope()));
+    expect(resultOf(reserved)).toBe('reserved');
+    await app.get(Visibility, { strict: false }).waitFor(['inventory-stock', 'inventory-reservations', 'inventory-movements'], [reserved], 5_000);
+    expect(await available('nail')).toBe(0);
+    const { body } = await app.get(QueryBus).execute<GetReservation, { body: object }>(new GetReservation('nail', 'order-1'));
+    expect(body).toMatchObject({ quantity: 6_442_450_941, allocations: [{ location: 'a', quantity: 4_294_967_294 }, { location: 'b', quantity: 2_147_483_647 }] });
   });
 
   test('asks what is available, of many SKUs at once in one statement', async () => {

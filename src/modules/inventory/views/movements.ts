@@ -72,7 +72,7 @@ export const inventoryMovements: Projection = {
 INSERT INTO ${table} (sku, position, line, recorded_at, type, location, quantity, on_hand_after, reserved_after,
   reservation_id, reference, reason)
 SELECT * FROM ROWS FROM (unnest($1::text[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::text[], $6::text[],
-  $7::integer[], $8::bigint[], $9::bigint[], $10::text[]),
+  $7::bigint[], $8::bigint[], $9::bigint[], $10::text[]),
   json_array_elements_text($11::json), json_array_elements_text($12::json))`,
       values: [
         arrayLiteral(rows.map(({ event }) => event.data.sku)),
@@ -128,7 +128,7 @@ export class ListMovementsHandler implements IQueryHandler<ListMovements> {
     const [position, line] = movementsCursor.decode(options.cursor, sku) ?? [Number.MAX_SAFE_INTEGER, 0];
     const rows = await this.pool.rows<MovementRow>(
       'inventory-movements-list',
-      `SELECT position::float8, line, recorded_at, type, location, quantity, on_hand_after::float8,
+      `SELECT position::float8, line, recorded_at, type, location, quantity::float8, on_hand_after::float8,
          reserved_after::float8, reservation_id, reference, reason
        FROM inventory_movements WHERE sku = $1 AND (position, line) < ($2::bigint, $3::smallint)
        ORDER BY inventory_movements.position DESC, line DESC LIMIT $4`,

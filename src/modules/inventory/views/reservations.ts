@@ -68,7 +68,7 @@ export const inventoryReservations: Projection = {
           name: `${table}-add`,
           text: `
 INSERT INTO ${table} (sku, reservation_id, status, quantity, expires_at, allocations)
-SELECT * FROM ROWS FROM (unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::timestamptz[]),
+SELECT * FROM ROWS FROM (unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[]),
   json_array_elements($6::json))`,
           values: [
             arrayLiteral(made.map((change) => change.sku)),
@@ -120,7 +120,7 @@ export class GetReservationHandler implements IQueryHandler<GetReservation> {
   async execute({ sku, reservationId }: GetReservation): Promise<Resource<ReservationAnswer>> {
     const [row] = await this.pool.rows<ReservationRow>(
       'inventory-reservation-get',
-      `SELECT sku, reservation_id, quantity, allocations, expires_at,
+      `SELECT sku, reservation_id, quantity::float8, allocations, expires_at,
          CASE WHEN status = 'reserved' AND expires_at <= statement_timestamp() THEN 'expired' ELSE status END AS status
        FROM inventory_reservations WHERE sku = $1 AND reservation_id = $2`,
       [sku, reservationId],
