@@ -149,6 +149,22 @@ describe('Orders over HTTP', () => {
       expect(await shop.stock(sku)).toEqual({ onHand: 0, reserved: 0, available: 0 });
     });
 
+    test('is confirmed to whoever waits for it at a process that leaves the work to others', async () => {
+      const front = await startRialto(database.url, { RUN_WORKERS: 'false' });
+      const frontHttp = new HttpClient(front);
+      await shop.sells(sku, 2);
+      await shop.customer('ann', '2000');
+      const atFront = new Shop(frontHttp, shop.name);
+      const bought = await Promise.all([atFront.buy(one()), atFront.buy(one()), atFront.buy(one())]);
+      expect(bought.map(({ status, body }) => [status, body.code ?? body.status]).sort()).toEqual([
+        [201, 'confirmed'],
+        [201, 'confirmed'],
+        [409, 'insufficient-stock'],
+      ]);
+      frontHttp.close();
+      await front.kill();
+    });
+
     test('goes on to be fulfilled by itself when it is told to', async () => {
       await shop.sells(sku, 3);
       await shop.customer('ann', '1000');
