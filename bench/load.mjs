@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection, request } from './http-client.mjs';
 import { percentile } from './numbers.mjs';
+import { product } from './products.mjs';
 
 /**
  * The load process. run.mjs forks one per measurement, sends it a job and gets one result back.
@@ -17,6 +18,7 @@ import { percentile } from './numbers.mjs';
  * @property {keyof typeof traffics} traffic
  * @property {number} connections
  * @property {number} accounts accounts a0 … a<n-1> in ledger `bench`, and `world`
+ * @property {number} [products] products p0 … p<n-1>, each with one SKU, s0 … s<n-1>
  * @property {string} run makes this load's idempotency keys different from every other load's
  * @property {number} [items] transfers per bulk request
  * @property {number} [warmMs]
@@ -41,41 +43,72 @@ function randomPosting(accounts) {
 /** Each makes the function that builds request number n of a job. */
 const traffics = {
   openAccounts: (job) => (n) =>
-    write(job, n, '/accounts', `{"accountId":"a${n}","currency":"EUR","overdraft":"none"}`),
+    write(job, n, `${ledger}/accounts`, `{"accountId":"a${n}","currency":"EUR","overdraft":"none"}`),
   /** Every account gets ten million euros from the world, so that no load meets insufficient funds. */
   fund: (job) => (n) => {
     const items = [];
     for (let index = n * job.items; index < Math.min((n + 1) * job.items, job.accounts); index += 1) {
       items.push(`{"postings":[{"source":"world","destination":"a${index}","amount":"1000000000"}]}`);
     }
-    return write(job, n, '/transactions/bulk', `[${items.join()}]`);
+    return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
   },
-  transfer: (job) => (n) => write(job, n, '/transactions', randomPosting(job.accounts)),
+  transfer: (job) => (n) => write(job, n, `${ledger}/transactions`, randomPosting(job.accounts)),
   /** Account a0 pays and is paid in turn, by a random other one. */
   hotTransfer: (job) => (n) => {
     const other = `a${1 + random(job.accounts - 1)}`;
-    return write(job, n, '/transactions', n % 2 ? posting('a0', other) : posting(other, 'a0'));
+    return write(job, n, `${ledger}/transactions`, n % 2 ? posting('a0', other) : posting(other, 'a0'));
   },
   bulk: (job) => (n) => {
     const items = Array.from({ length: job.items }, () => randomPosting(job.accounts));
-    return write(job, n, '/transactions/bulk', `[${items.join()}]`);
+    return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
   },
   read: (job) => () => readAccount(job, `a${random(job.accounts)}`),
-};
-const bulky = ['fund', 'bulk'];
 
-function write(job, n, path, body) {
-  const headers = `idempotency-key: ${job.run}-${n}\r\n`;
-  return request('POST', ledger + path, `${job.host}:${job.port}`, headers, body);
+  createProducts: (job) => (n) => write(job, n, '/v1/products', JSON.stringify(product(n))),
+  /** A million units of every SKU, so that no load meets insufficient stock. */
+  receiveStock: (job) => (n) => write(job, n, `/v1/stock/s${n}/receipts`, '{"quantity":1000000}'),
+  order: (job) => (n) => order(job, n, random(job.products), 'wait=30'),
+  /** Everybody wants SKU s0. */
+  hotOrder: (job) => (n) => order(job, n, 0, 'wait=30'),
+  placeOrder: (job) => (n) => order(job, n, random(job.products), 'respond-async'),
+  product: (job) => () => get(job, `/v1/products/p${random(job.products)}`),
+  /** What shops are asked, in turn: two words, one word by name, a category by price, what is cheapest from a price on. */
+  search: (job) => (n) => get(job, `/v1/products?${searches[n % searches.length](product(random(job.products)))}`),
+};
+const searches = [
+  ({ name }) => `q=${name.split(' ').slice(0, 2).join('+')}`,
+  ({ name }) => `q=${name.split(' ')[1]}&sort=name`,
+  ({ categories }) => `category=${categories[0]}&sort=price&currency=EUR`,
+  ({ variants }) => `minPrice=${variants[0].price.amount}&sort=price&currency=EUR`,
+];
+
+const bulky = ['fund', 'bulk'];
+/** What an answer must say where not everything below 300 is good: an order that is still waited for is no confirmed one. */
+const wantedStatus = { order: 201, hotOrder: 201, placeOrder: 202 };
+
+function write(job, n, path, body, headers = '') {
+  const keyed = `idempotency-key: ${job.run}-${n}\r\n${headers}`;
+  return request('POST', path, `${job.host}:${job.port}`, keyed, body);
 }
 
-function readAccount(job, account, headers) {
-  return request('GET', `${ledger}/accounts/${account}`, `${job.host}:${job.port}`, headers);
+function get(job, path, headers) {
+  return request('GET', path, `${job.host}:${job.port}`, headers);
+}
+
+const readAccount = (job, account, headers) => get(job, `${ledger}/accounts/${account}`, headers);
+
+/** One unit of one SKU. The buyers take turns, so that none has two orders under way. */
+function order(job, n, sku, prefer) {
+  const buyer = `a${n % job.accounts}`;
+  const body =
+    `{"customerId":"${buyer}","lines":[{"sku":"s${sku}","quantity":1}],` +
+    `"payment":{"ledger":"bench","account":"${buyer}"}}`;
+  return write(job, n, '/v1/orders', body, `prefer: ${prefer}\r\n`);
 }
 
 const tokenOf = (text) => /\r\nconsistency-token: *(\S+)/i.exec(text)?.[1];
 
-/** How many transfers an answer acknowledges. A refused item of a bulk request does not say "posted". */
+/** How many transfers or orders an answer acknowledges. A refused item of a bulk request does not say "posted". */
 function acknowledgedBy(job, text, bodyStart) {
   if (!bulky.includes(job.traffic)) return 1;
   const word = '"posted"';
@@ -90,6 +123,7 @@ async function run(job) {
     Array.from({ length: job.connections }, () => Connection.open(job.host, job.port)),
   );
   const build = traffics[job.traffic](job);
+  const wanted = wantedStatus[job.traffic];
   const latencies = [];
   const visible = [];
   const lastTokens = new Map();
@@ -116,7 +150,7 @@ async function run(job) {
     const sentAt = performance.now();
     connection.send(message, (status, text, bodyStart) => {
       const answeredAt = performance.now();
-      if (status < 200 || status > 299) {
+      if (wanted ? status !== wanted : status < 200 || status > 299) {
         failed(status, text);
         return done();
       }

@@ -11,6 +11,7 @@ export async function load(subject, job) {
     host: subject.host,
     port: subject.port,
     accounts: subject.accounts,
+    products: subject.products,
     connections: 128,
     run: `${process.pid}-${(runs += 1)}`,
     ...job,
@@ -35,6 +36,20 @@ export async function transferLoad(postgres, subject, job) {
     throw new Broken(`${subject.name}: ${result.acknowledged} acknowledged, ${posted} posted`);
   }
   await subject.assertConserved();
+  return result;
+}
+
+/** A load of orders, and the proof that each that was acknowledged was confirmed and holds its stock and its money. */
+export async function orderLoad(postgres, subject, job) {
+  await postgres.checkpoint();
+  const before = await subject.countOrders();
+  const result = await load(subject, job);
+  result.settleMs = await subject.settleOrders();
+  const confirmed = (await subject.countOrders()) - before;
+  if (confirmed !== result.acknowledged) {
+    throw new Broken(`${subject.name}: ${result.acknowledged} acknowledged, ${confirmed} confirmed`);
+  }
+  await subject.assertHeld();
   return result;
 }
 

@@ -7,11 +7,17 @@ import { reads } from './figures/5-reads.mjs';
 import { longLog } from './figures/6-long-log.mjs';
 import { writeToVisible } from './figures/7-write-to-visible.mjs';
 import { memory } from './figures/8-memory.mjs';
+import { orders } from './figures/9-orders.mjs';
+import { hotSku } from './figures/10-hot-sku.mjs';
+import { placing } from './figures/11-placing.mjs';
+import { checkoutTime } from './figures/12-checkout-time.mjs';
+import { catalogue } from './figures/13-catalogue.mjs';
 import { machineFacts } from './machine.mjs';
-import { load } from './measure.mjs';
+import { load, orderLoad } from './measure.mjs';
 import { rate } from './numbers.mjs';
 import { startPostgres } from './postgres.mjs';
 import { plainTable, results, writeResults } from './report.mjs';
+import { startCheckoutServer, startShop } from './shops.mjs';
 import { seedRialto, startRialto, startTransferServer } from './subjects.mjs';
 import { here, stopAll } from './systems.mjs';
 
@@ -24,12 +30,17 @@ const figures = {
   6: longLog,
   7: writeToVisible,
   8: memory,
+  9: orders,
+  10: hotSku,
+  11: placing,
+  12: checkoutTime,
+  13: catalogue,
 };
 
 const usage = `npm run bench -- [--quick] [--only <figure>]… [--rounds <n>]
 
   --quick          a short run: for trying it out, its numbers mean little
-  --only <figure>  1 to 8, may be repeated
+  --only <figure>  1 to 13, may be repeated
   --rounds <n>     how often each side of a comparison is measured (default 3)
 
 A full run writes its table into bench/README.md. The exit code is 0 also when a figure misses what was asked
@@ -54,12 +65,38 @@ function readOptions() {
 function createBench(postgres, { quick, rounds }) {
   const notes = [];
   const accounts = 10_000;
+  const skus = 10_000;
   const shared = [];
   const once = (start) => {
     const system = { started: undefined };
     shared.push(system);
     return () => (system.started ??= start());
   };
+  const trial = { warmMs: 2_000, measureMs: 5_000 };
+  /** Which pool is best for a server depends on the machine, so it is looked for rather than set. */
+  async function bestOf(start, measure) {
+    if (quick) return start(16);
+    const tried = [];
+    for (const poolSize of [10, 16, 20]) {
+      const server = await start(poolSize);
+      await postgres.checkpoint();
+      tried.push({ poolSize, perSecond: (await measure(server)).perSecond });
+      await server.stop();
+    }
+    const best = tried.reduce((a, b) => (b.perSecond > a.perSecond ? b : a));
+    const list = tried.map((each) => `${each.poolSize} connections ${rate(each.perSecond)}`).join(', ');
+    const server = await start(best.poolSize);
+    notes.push(`${server.name[0].toUpperCase()}${server.name.slice(1)}: pool of ${best.poolSize}, the best of ${list}.`);
+    return server;
+  }
+  async function checkoutServer(hold) {
+    const database = `bench_checkout_${hold}`;
+    await postgres.createDatabase(database);
+    return bestOf(
+      (poolSize) => startCheckoutServer(postgres, database, skus, accounts, poolSize, hold),
+      (server) => orderLoad(postgres, server, { traffic: 'order', ...trial }),
+    );
+  }
   return {
     postgres,
     rounds,
@@ -81,6 +118,7 @@ function createBench(postgres, { quick, rounds }) {
           longLogCommands: 6_000,
           memoryAccounts: 10_000,
           memoryTransfers: 100_000,
+          products: 10_000,
         }
       : {
           events: 1_000_000,
@@ -88,6 +126,7 @@ function createBench(postgres, { quick, rounds }) {
           longLogCommands: 40_000,
           memoryAccounts: 100_000,
           memoryTransfers: 1_000_000,
+          products: 100_000,
         },
     rialto: once(async () => {
       await postgres.createDatabase('bench_rialto');
@@ -97,22 +136,20 @@ function createBench(postgres, { quick, rounds }) {
     }),
     transferServer: once(async () => {
       await postgres.createDatabase('bench_transfer_server');
-      const start = (poolSize) => startTransferServer(postgres, 'bench_transfer_server', accounts, poolSize);
-      if (quick) return start(16);
-      // Which pool is best depends on the machine, so it is looked for rather than set.
-      const tried = [];
-      for (const poolSize of [10, 16, 20]) {
-        const server = await start(poolSize);
-        await postgres.checkpoint();
-        const { perSecond } = await load(server, { traffic: 'transfer', warmMs: 2_000, measureMs: 5_000 });
-        tried.push({ poolSize, perSecond });
-        await server.stop();
-      }
-      const best = tried.reduce((a, b) => (b.perSecond > a.perSecond ? b : a));
-      const list = tried.map((each) => `${each.poolSize} connections ${rate(each.perSecond)}`).join(', ');
-      notes.push(`Transfer server: pool of ${best.poolSize}, the best of ${list}.`);
-      return start(best.poolSize);
+      return bestOf(
+        (poolSize) => startTransferServer(postgres, 'bench_transfer_server', accounts, poolSize),
+        (server) => load(server, { traffic: 'transfer', ...trial }),
+      );
     }),
+    shop: once(async () => {
+      await postgres.createDatabase('bench_shop');
+      return startShop(postgres, 'bench_shop', skus, accounts);
+    }),
+    /** By which accounts keep what is pending: see the checkout server. */
+    checkoutServer: {
+      both: once(() => checkoutServer('both')),
+      buyer: once(() => checkoutServer('buyer')),
+    },
   };
 }
 

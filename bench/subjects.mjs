@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { transformFile } from '@swc/core';
 import { nodeFlags } from '../scripts/lib/node-flags.mjs';
 import { Broken, load } from './measure.mjs';
@@ -94,27 +94,35 @@ export async function seedRialto(subject) {
 
 const seeded = 1_000_000_000n;
 
-/** Baseline (a): compiles the transfer server, and starts it with a pool of that size on seeded accounts. */
-export async function startTransferServer(postgres, database, accounts, poolSize) {
-  const compiled = here('dist/transfer-server.js');
-  const { code, map } = await transformFile(here('baselines/transfer-server.ts'), {
-    sourceMaps: true,
-    module: { type: 'es6' },
-    jsc: {
-      target: 'es2022',
-      parser: { syntax: 'typescript', decorators: true },
-      transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
-    },
-  });
+/** Compiles the baselines that are written in TypeScript, and starts one with a pool of that size. */
+export async function startBaseline(postgres, database, name, poolSize, env = {}) {
   mkdirSync(here('dist'), { recursive: true });
-  writeFileSync(`${compiled}.map`, map);
-  writeFileSync(compiled, `${code}\n//# sourceMappingURL=transfer-server.js.map\n`);
-  const server = await startServer('transfer-server', ['--enable-source-maps', compiled], {
+  for (const source of readdirSync(here('baselines')).filter((file) => file.endsWith('.ts'))) {
+    const compiled = source.replace('.ts', '.js');
+    const { code, map } = await transformFile(here(`baselines/${source}`), {
+      sourceMaps: true,
+      module: { type: 'es6' },
+      jsc: {
+        target: 'es2022',
+        parser: { syntax: 'typescript', decorators: true },
+        transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
+      },
+    });
+    writeFileSync(here(`dist/${compiled}.map`), map);
+    writeFileSync(here(`dist/${compiled}`), `${code}\n//# sourceMappingURL=${compiled}.map\n`);
+  }
+  return startServer(name, ['--enable-source-maps', here(`dist/${name}.js`)], {
     DATABASE_URL: postgres.url(database),
     PORT: String(await freePort()),
     POOL_SIZE: String(poolSize),
     NODE_ENV: 'production',
+    ...env,
   });
+}
+
+/** Baseline (a), started with a pool of that size on seeded accounts. */
+export async function startTransferServer(postgres, database, accounts, poolSize) {
+  const server = await startBaseline(postgres, database, 'transfer-server', poolSize);
   await postgres.query(
     database,
     `insert into accounts (ledger, account_id, currency, balance, floor)
@@ -166,15 +174,18 @@ export async function preparePgbench(postgres, scale) {
   };
 }
 
-/** Baseline (c). */
-export async function startBareFastify(accounts, account) {
+/** Baseline (c): sends so many resources that differ in `idField` alone: `prefix` and a number. */
+export async function startBareFastify(route, idField, prefix, count, resource) {
   const server = await startServer('bare-fastify', [here('baselines/fastify.mjs')], {
     PORT: String(await freePort()),
-    ACCOUNTS: String(accounts),
-    ACCOUNT: JSON.stringify(account),
+    ROUTE: route,
+    ID_FIELD: idField,
+    PREFIX: prefix,
+    COUNT: String(count),
+    RESOURCE: JSON.stringify(resource),
     NODE_ENV: 'production',
   });
-  return Object.assign(server, { name: 'bare Fastify', accounts });
+  return Object.assign(server, { name: 'bare Fastify' });
 }
 
 /**

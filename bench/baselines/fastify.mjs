@@ -1,18 +1,20 @@
 import fastify from 'fastify';
 
 /**
- * Baseline (c): what the same Fastify does when it has nothing to do but find an account in memory and send
- * it. ACCOUNT is the JSON of one account as Rialto answers it, so both send the same fields.
+ * Baseline (c): what the same Fastify does when it has nothing to do but find something in memory and send it.
+ * RESOURCE is the JSON of one as Rialto answers it, so both send the same fields.
  */
-const template = JSON.parse(process.env.ACCOUNT);
-const accounts = new Map();
-for (let index = 0; index < Number(process.env.ACCOUNTS); index += 1) {
-  accounts.set(`a${index}`, { ...template, accountId: `a${index}` });
+const { ROUTE, ID_FIELD, PREFIX } = process.env;
+const template = JSON.parse(process.env.RESOURCE);
+const resources = new Map();
+for (let index = 0; index < Number(process.env.COUNT); index += 1) {
+  const id = PREFIX + index;
+  resources.set(id, { ...template, [ID_FIELD]: id });
 }
 
 const server = fastify();
-server.get('/v1/ledgers/:ledger/accounts/:accountId', (request, reply) => {
-  reply.send(accounts.get(request.params.accountId));
+server.get(ROUTE, (request, reply) => {
+  reply.send(resources.get(request.params.id));
 });
 const address = await server.listen({ host: '127.0.0.1', port: Number(process.env.PORT) });
 console.log(`bare Fastify ready on ${address}`);

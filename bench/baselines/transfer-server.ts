@@ -1,23 +1,10 @@
 import 'reflect-metadata';
-import { createHash, randomUUID } from 'node:crypto';
-import {
-  BadRequestException,
-  Body,
-  Controller,
-  Headers,
-  HttpException,
-  Injectable,
-  Module,
-  Param,
-  Post,
-  Res,
-} from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, Headers, Injectable, Module, Param, Post, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import type { PoolClient as Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
+import { checked, id, once, openDatabase, refusal, send, serve, type Answer, type Client } from './served.js';
 
 /**
  * Baseline (a): the transfer endpoint as it is written without an event log. One transaction per request; the
@@ -39,13 +26,8 @@ const schema = `
   create table if not exists entries (
     ledger text not null, account_id text not null, transaction_id text not null, amount bigint not null,
     balance_after bigint not null, primary key (ledger, account_id, transaction_id)
-  );
-  create table if not exists idempotency_keys (
-    key text primary key, request_hash bytea not null, status int, response jsonb,
-    created_at timestamptz not null default now()
   );`;
 
-const id = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/);
 const transferBody = z.strictObject({
   transactionId: id.optional(),
   postings: z
@@ -54,11 +36,6 @@ const transferBody = z.strictObject({
 });
 type TransferBody = z.infer<typeof transferBody>;
 
-interface Answer {
-  status: number;
-  body: object;
-}
-
 interface AccountRow {
   account_id: string;
   currency: string;
@@ -66,46 +43,12 @@ interface AccountRow {
   floor: string | null;
 }
 
-function refusal(status: number, code: string, detail: string): Answer {
-  return { status, body: { type: `about:blank#${code}`, title: code, status, detail, code } };
-}
-
 @Injectable()
 class Transfers {
   constructor(private readonly database: DataSource) {}
 
   async post(ledger: string, body: TransferBody, key: string | undefined): Promise<Answer> {
-    return this.database.transaction(async ({ queryRunner }) => {
-      const client: Client = await queryRunner!.connect();
-      if (key === undefined) return this.transfer(client, ledger, body);
-      // The claim comes first: a second request with this key waits here until the first one has committed.
-      const hash = createHash('sha256').update(ledger).update(JSON.stringify(body)).digest();
-      const claim = await client.query({
-        name: 'claim',
-        text: `insert into idempotency_keys (key, request_hash) values ($1, $2) on conflict do nothing`,
-        values: [key, hash],
-      });
-      if (claim.rowCount === 0) return this.replay(client, key, hash);
-      const answer = await this.transfer(client, ledger, body);
-      await client.query({
-        name: 'answer',
-        text: 'update idempotency_keys set status = $2, response = $3 where key = $1',
-        values: [key, answer.status, JSON.stringify(answer.body)],
-      });
-      return answer;
-    });
-  }
-
-  private async replay(client: Client, key: string, hash: Buffer): Promise<Answer> {
-    const stored = await client.query<{ request_hash: Buffer; status: number; response: object }>(
-      'select request_hash, status, response from idempotency_keys where key = $1',
-      [key],
-    );
-    const { request_hash: storedHash, status, response } = stored.rows[0]!;
-    if (!storedHash.equals(hash)) {
-      return refusal(422, 'idempotency-key-reused', 'The key was used for a different request.');
-    }
-    return { status, body: response };
+    return once(this.database, ledger, body, key, (client) => this.transfer(client, ledger, body));
   }
 
   private async transfer(client: Client, ledger: string, body: TransferBody): Promise<Answer> {
@@ -180,22 +123,11 @@ class TransfersController {
     @Headers('idempotency-key') key: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<object> {
-    const parsed = transferBody.safeParse(body);
-    if (!parsed.success) {
-      throw new BadRequestException({ status: 400, code: 'validation', errors: parsed.error.issues });
-    }
-    const answer = await this.transfers.post(ledger, parsed.data, key);
-    if (answer.status >= 400) throw new HttpException(answer.body, answer.status);
-    reply.status(answer.status);
-    return answer.body;
+    return send(reply, await this.transfers.post(ledger, checked(transferBody, body), key));
   }
 }
 
-const database = new DataSource({
-  type: 'postgres',
-  url: process.env.DATABASE_URL,
-  poolSize: Number(process.env.POOL_SIZE),
-});
+const database = openDatabase();
 
 @Module({
   controllers: [TransfersController],
@@ -203,11 +135,4 @@ const database = new DataSource({
 })
 class AppModule {}
 
-await database.initialize();
-await database.query(schema);
-const app = await NestFactory.create<NestFastifyApplication>(AppModule, new FastifyAdapter(), {
-  logger: ['error', 'warn'],
-});
-app.enableShutdownHooks();
-await app.listen(Number(process.env.PORT), '127.0.0.1');
-console.log(`transfer server ready on http://127.0.0.1:${process.env.PORT}`);
+await serve('transfer server', AppModule, database, schema);

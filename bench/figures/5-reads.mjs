@@ -6,7 +6,10 @@ import { startBareFastify } from '../subjects.mjs';
 export async function reads(bench) {
   const { rounds, timed } = bench;
   const rialto = await bench.rialto();
-  const bare = await startBareFastify(rialto.accounts, await rialto.read('/accounts/a0'));
+  const { accounts } = rialto;
+  const account = await rialto.read('/accounts/a0');
+  const route = '/v1/ledgers/:ledger/accounts/:id';
+  const bare = Object.assign(await startBareFastify(route, 'accountId', 'a', accounts, account), { accounts });
   const loadCpuUs = [];
   const measure = async (subject) => {
     await bench.postgres.checkpoint();

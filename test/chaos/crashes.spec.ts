@@ -7,7 +7,7 @@ import { Load, nothing, scale } from './load.js';
 const kills = Math.round(20 * scale);
 const crashes = Math.round(5 * scale);
 
-jest.setTimeout(120_000 * Math.max(1, scale));
+jest.setTimeout(240_000 * Math.max(1, scale));
 
 describe('Under load', () => {
   let postgres: PostgresServer;

@@ -86,7 +86,8 @@ export class OrderNews {
     try {
       const rows = await this.pool.rows<{ order_id: string; version: number }>(
         'ordering-orders-news',
-        'SELECT order_id, version FROM ordering_orders WHERE order_id = ANY ($1::text[])',
+        // One that is placed and no more has no news for anybody.
+        `SELECT order_id, version FROM ordering_orders WHERE order_id = ANY ($1::text[]) AND status <> 'placed'`,
         [arrayLiteral([...this.waiting.keys()])],
       );
       for (const { order_id: orderId, version } of rows) {

@@ -7,14 +7,14 @@ import { CommandGateway, type Answered } from '../../platform/commands/command-g
 import type { LogCommandClass } from '../../platform/commands/log-command.js';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
-import type { Outcome } from '../../platform/log/writer.js';
+import { LogWriter, type Outcome } from '../../platform/log/writer.js';
 import { newId } from '../../shared/ids.js';
 import { CancelOrder } from './commands/cancel-order.js';
 import { FulfilOrder } from './commands/fulfil-order.js';
 import { LookAtOrder } from './commands/look-at-order.js';
 import { PlaceOrder } from './commands/place-order.js';
 import { RequestRefund } from './commands/request-refund.js';
-import type { OrderAnswer, Refusal } from './domain/order.js';
+import { answerOf, orderStream, type OrderAnswer, type Refusal } from './domain/order.js';
 import { inventoryProblems } from '../inventory/index.js';
 import { ledgerProblems } from '../ledger/index.js';
 import { orderingProblems } from './domain/problems.js';
@@ -48,6 +48,7 @@ export class OrderingController {
   constructor(
     private readonly commands: CommandGateway,
     private readonly bus: CommandBus,
+    private readonly writer: LogWriter,
     private readonly news: OrderNews,
   ) {}
 
@@ -146,7 +147,7 @@ export class OrderingController {
         if (found) return { ...latest, replayed, ...found };
         if (performance.now() >= deadlineMs) break;
         await watch.next(deadlineMs);
-        latest = await this.look(orderId, request);
+        latest = this.held(orderId, verdict) ?? (await this.look(orderId, request));
       }
       void request.reply.header('location', `/v1/orders/${orderId}`);
       return { ...outcome, httpStatus: 202 };
@@ -156,6 +157,16 @@ export class OrderingController {
     } finally {
       watch?.stop();
     }
+  }
+
+  /** What is in memory, if it has the verdict, which no later event changes. This process has mostly just committed it. */
+  private held(orderId: string, verdict: Verdict): Executed | undefined {
+    const held = this.writer.held(orderId, orderStream(orderId));
+    if (!held) return undefined;
+    const order = answerOf(held.state);
+    if (!verdict(order)) return undefined;
+    const { partition, position } = held;
+    return { partition, position, replayed: false, status: 'executed', created: false, answer: JSON.stringify(order) };
   }
 
   private async look(orderId: string, { metadata }: WriteRequest): Promise<Executed> {

@@ -168,6 +168,19 @@ export class LogWriter {
     return pending.promise;
   }
 
+  /**
+   * The state of a stream as this process knows it: committed, as of a position of its partition, and perhaps not the
+   * latest when other processes write there too. Undefined when it is not in memory.
+   */
+  held<State>(
+    partitionKey: string,
+    { name }: Stream<State>,
+  ): { readonly partition: number; readonly position: number; readonly state: State } | undefined {
+    const partition = this.partitionOf(partitionKey);
+    const entry = this.cache.get(name);
+    return entry && { partition, position: this.views.get(partition)!.head, state: entry.state as State };
+  }
+
   /** Takes no new commands and waits for those it has. */
   async close(): Promise<void> {
     this.closed = true;
