@@ -36,6 +36,7 @@ export class Api {
   /** How often something had to be sent again. */
   retries = 0;
   private readonly pool: Pool;
+  private isClosed = false;
   private readonly patienceMs: number;
 
   constructor(
@@ -69,7 +70,7 @@ export class Api {
       if (answer) return answer;
       // Thousands may be waiting for the same server to come back: they should not all come at the same moment.
       const waitMs = Math.max(pauseMs, retryAfterMs) * (0.5 + Math.random());
-      if (performance.now() + waitMs > giveUpAtMs) throw new Error(`${this.url} has no answer to ${method} ${path}: ${trouble}`);
+      if (this.isClosed || performance.now() + waitMs > giveUpAtMs) throw new Error(`${this.url} has no answer to ${method} ${path}: ${trouble}`);
       this.retries++;
       await sleep(waitMs);
     }
@@ -86,7 +87,9 @@ export class Api {
     }
   }
 
+  /** What is still under way fails. */
   close(): Promise<void> {
+    this.isClosed = true;
     return this.pool.destroy();
   }
 
