@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../config.js';
 import { Api } from './client/api.js';
-import { clientTool, readArguments, UsageError, wholeNumber, withProgress } from './client/client-tool.js';
+import { clientTool, onInterrupt, readArguments, UsageError, wholeNumber, withProgress } from './client/client-tool.js';
 import { Display } from './flash-sale/display.js';
 import { Killer } from './flash-sale/killer.js';
 import { OwnServer } from './flash-sale/own-server.js';
-import { report } from './flash-sale/report.js';
-import { Sale, type SaleEvents, type SalePlan } from './flash-sale/sale.js';
+import { report, type Run } from './flash-sale/report.js';
+import { Sale, type SalePlan } from './flash-sale/sale.js';
 import { judge, type SaleFacts } from './flash-sale/verdict.js';
 
 const usage = `Usage: npm run flash-sale -- [--units 100] [--buyers 10000] [--chaos] [--connections 1000]
@@ -19,10 +19,12 @@ Sells few units to many buyers who all order at once, and proves that nothing we
 Without --url it starts a Rialto of its own with an empty database, and leaves nothing behind; --chaos kills that one
 again and again while the sale goes on. --name is the id of product and ledger; by default nobody has used it yet.`;
 
+/** So long a buyer keeps asking a server that does not answer. */
+const patienceSeconds = 120;
 /** So long views may take to have caught up before what they show counts. */
 const viewsCatchUpMs = 20_000;
 
-const audit = fileURLToPath(new URL('audit.js', import.meta.url));
+const auditProgram = fileURLToPath(new URL('audit.js', import.meta.url));
 
 await clientTool(usage, async () => {
   const { values, positionals } = readArguments({
@@ -44,53 +46,34 @@ await clientTool(usage, async () => {
 
   if (values.url !== undefined) {
     const { databaseUrl } = readConfig(process.env);
-    return hold(plan, values.url, connections, databaseUrl === undefined ? undefined : runAudit);
+    const api = new Api(values.url, { connections, patienceSeconds });
+    return hold(plan, api, databaseUrl === undefined ? async () => 'skipped' : runAudit);
   }
   process.stderr.write('Starting a Rialto with an empty database …\n');
-  const server = await OwnServer.start();
-  // Ctrl-C leaves nothing behind either.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void server.stop().finally(() => process.exit(130)));
+  const server = new OwnServer();
+  onInterrupt(() => server.stop());
   try {
-    return await hold(plan, server.url, connections, () => runAudit({ DATABASE_URL: server.databaseUrl }), values.chaos ? server : undefined);
+    await server.start();
+    const api = new Api(server.url, { connections, patienceSeconds });
+    // Nobody answers any more, so nobody has to go on asking.
+    server.failure.catch(() => api.close());
+    const held = hold(plan, api, () => runAudit(server.environment), values.chaos ? server : undefined);
+    return await Promise.race([held, server.failure]);
   } finally {
     await server.stop();
   }
 });
 
-async function hold(
-  plan: SalePlan,
-  url: string,
-  connections: number,
-  auditDatabase: (() => Promise<'clean' | 'broken'>) | undefined,
-  victim?: OwnServer,
-): Promise<number> {
-  const api = new Api(url, { connections, patienceSeconds: 120 });
+/** Prepares the sale, lets it happen, and reports. Resolves with the exit code. */
+async function hold(plan: SalePlan, api: Api, audit: () => Promise<SaleFacts['audit']>, victim?: OwnServer): Promise<number> {
   try {
     const sale = new Sale(api, plan);
-    process.stdout.write(`${plan.name}: ${plan.units} units for ${plan.buyers} buyers, at ${url}\n`);
+    process.stdout.write(`${plan.name}: ${plan.units} units for ${plan.buyers} buyers, at ${api.url}\n`);
     await withProgress('Preparing', 2 * plan.buyers, (advance) => sale.prepare(advance));
-    const before = api.retries;
-    const trouble = () =>
-      [api.retries > before && `sent again ${api.retries - before}`, victim && `killed ${victim.kills}`].filter(Boolean).map((text) => ` | ${text}`).join('');
-    const killer = victim && new Killer(victim, sale.requests);
-    const display = new Display(sale.requests, trouble);
-    const answered: SaleEvents['answered'] = (...answer) => {
-      display.count(...answer);
-      killer?.answered(display.answered);
-    };
-    await Promise.race([sale.run({ answered }), ...(killer ? [killer.failure] : [])]).finally(() => display.stop());
-    const { seconds } = display;
-    await killer?.rest();
-
-    let facts: SaleFacts = { ...(await sale.facts()), audit: 'skipped' };
-    // What looks wrong may be a view that is a moment behind.
-    for (const until = performance.now() + viewsCatchUpMs; judge(facts).wrongs.length > 0 && performance.now() < until; ) {
-      await sleep(250);
-      facts = { ...(await sale.facts()), audit: 'skipped' };
-    }
-    if (auditDatabase) facts = { ...facts, audit: await auditDatabase() };
+    const retriesBefore = api.retries;
+    const run = await runSale(sale, victim, () => api.retries - retriesBefore);
+    const facts = { ...(await settledFacts(sale)), audit: await audit() };
     const verdict = judge(facts);
-    const run = { seconds, waitedMs: display.waitedMs, retries: api.retries - before, kills: victim?.kills };
     process.stdout.write(`\n${report(facts, verdict, run)}\n`);
     return verdict.wrongs.length === 0 ? 0 : 1;
   } finally {
@@ -98,9 +81,35 @@ async function hold(
   }
 }
 
+async function runSale(sale: Sale, victim: OwnServer | undefined, retries: () => number): Promise<Run> {
+  const killer = victim && new Killer(victim, sale.requests);
+  const display = new Display(sale.requests, () => ({ retries: retries(), kills: victim?.kills }));
+  try {
+    await sale.run({
+      answered(...answer) {
+        display.count(...answer);
+        killer?.answered(display.answered);
+      },
+    });
+  } finally {
+    display.stop();
+  }
+  const run = { seconds: display.seconds, waitedMs: display.waitedMs, retries: retries(), kills: victim?.kills };
+  await killer?.rest();
+  return run;
+}
+
+/** What looks wrong may be a view that is a moment behind: then it is looked at again, for a while. */
+async function settledFacts(sale: Sale): Promise<SaleFacts> {
+  for (const until = performance.now() + viewsCatchUpMs; ; await sleep(250)) {
+    const facts: SaleFacts = { ...(await sale.facts()), audit: 'skipped' };
+    if (judge(facts).wrongs.length === 0 || performance.now() > until) return facts;
+  }
+}
+
 /** Runs `npm run audit` on the database; in this process's environment, or in another one. */
 async function runAudit(env?: Record<string, string>): Promise<'clean' | 'broken'> {
-  const child = spawn(process.execPath, ['--enable-source-maps', audit], { ...(env && { env }), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--enable-source-maps', auditProgram], { ...(env && { env }), stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number | null];

@@ -4,8 +4,24 @@ import { Presets, SingleBar } from 'cli-progress';
 /** What is wrong with how a tool was called; its usage is printed with it. */
 export class UsageError extends Error {}
 
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+const cleanups: (() => unknown)[] = [];
+
+/** What is to be done when the tool is interrupted, last first; until the returned function is called. */
+export function onInterrupt(cleanup: () => unknown): () => void {
+  cleanups.unshift(cleanup);
+  return () => void cleanups.splice(cleanups.indexOf(cleanup), 1);
+}
+
+async function endBy(signal: keyof typeof exitCodes): Promise<never> {
+  for (const cleanup of [...cleanups]) await cleanup();
+  process.exit(exitCodes[signal]);
+}
+
 /** Runs a command-line tool that is a client of a server. Its exit code is what `work` returns. */
 export async function clientTool(usage: string, work: () => Promise<number>): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void endBy(signal));
   try {
     process.exitCode = await work();
   } catch (error) {
@@ -41,16 +57,12 @@ export async function withProgress(title: string, total: number, work: (advance:
     },
     Presets.shades_classic,
   );
-  const onSignal = (signal: NodeJS.Signals) => {
-    bar.stop();
-    process.exit(signal === 'SIGINT' ? 130 : 143);
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const forget = onInterrupt(() => bar.stop());
   bar.start(total, 0);
   try {
     await work((steps = 1) => bar.increment(steps));
   } finally {
     bar.stop();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, onSignal);
+    forget();
   }
 }

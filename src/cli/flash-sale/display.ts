@@ -21,7 +21,7 @@ export class Display {
 
   constructor(
     private readonly requests: number,
-    private readonly trouble: () => string,
+    private readonly trouble: () => { readonly retries: number; readonly kills?: number },
   ) {
     this.timer = setInterval(() => this.draw(), this.redraw ? refreshMs : plainLineMs);
   }
@@ -52,10 +52,13 @@ export class Display {
     this.rates.push([Number(this.seconds.toFixed(1)), Math.round(perSecond)]);
     this.answeredBefore = this.answered;
     this.drawnMs = nowMs;
+    const { retries, kills } = this.trouble();
     const line =
       `${this.seconds.toFixed(1).padStart(6)} s | ${this.answered} of ${this.requests} answered | ` +
       `${this.confirmed} confirmed | ${this.rejected} rejected | ${Math.round(perSecond)} answers/s | ` +
-      `waited p50 ${percentile(this.waitedMs, 0.5)} ms, p99 ${percentile(this.waitedMs, 0.99)} ms${this.trouble()}`;
+      `waited p50 ${percentile(this.waitedMs, 0.5)} ms, p99 ${percentile(this.waitedMs, 0.99)} ms` +
+      (retries > 0 ? ` | sent again ${retries} times` : '') +
+      (kills === undefined ? '' : ` | killed ${kills} times`);
     if (!this.redraw) process.stdout.write(`${line}\n`);
     else if (this.rates.length < 2) this.redraw(line);
     else this.redraw(`${this.chart()}\n${line}`);

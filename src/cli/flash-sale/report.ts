@@ -1,7 +1,8 @@
 import { percentile } from './display.js';
 import type { SaleFacts, Verdict } from './verdict.js';
 
-interface Run {
+/** How the sale went, besides what came of it. */
+export interface Run {
   readonly seconds: number;
   readonly waitedMs: readonly number[];
   readonly retries: number;
