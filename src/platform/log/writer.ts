@@ -510,6 +510,8 @@ export class LogWriter {
       round.rows.scheduled.push(scheduledJson(partition, command, write));
     }
     for (const key of decision.unschedule ?? []) {
+      // A deadline that has come completes its own row.
+      if (`${partition}.${key}` === write.commandId) continue;
       round.rows.unscheduled.partition.push(partition);
       round.rows.unscheduled.commandId.push(`${partition}.${key}`);
     }

@@ -250,9 +250,11 @@ function expiryOf(now: string, seconds: number): string {
 }
 
 function expiryCommand(sku: string, reservationId: string, dueAt: string): ScheduledCommand {
-  const key = `expire-reservation/${sku}/${reservationId}`;
+  const key = expiryKey(sku, reservationId);
   return { key, type: 'inventory.expire-reservation', payload: { sku, reservationId }, dueAt };
 }
+
+const expiryKey = (sku: string, reservationId: string): string => `expire-reservation/${sku}/${reservationId}`;
 
 /** An open reservation is over the moment it expires, whether or not that is on record. */
 function statusAt({ status, expiresAt }: ReservationState, now: string): ReservationState['status'] {
@@ -302,7 +304,12 @@ function settle(
   event: ReservationEvent,
   context: DecisionContext,
 ): Decision<ReservationAnswer> {
-  return { events: [event], answer: answerOf(sku, evolveReservation(reservation, event), context) };
+  const { reservationId, expiresAt } = reservation;
+  return {
+    events: [event],
+    answer: answerOf(sku, evolveReservation(reservation, event), context),
+    ...(expiresAt && { unschedule: [expiryKey(sku, reservationId)] }),
+  };
 }
 
 function unchanged(sku: string, reservation: ReservationState, context: DecisionContext): Decision<ReservationAnswer> {

@@ -251,6 +251,7 @@ export function captureTransaction(
   return {
     events: [captured],
     answer: answerOf(transaction, 'posted', postings, book, context.now),
+    ...withoutDeadline(ledger, transaction),
   };
 }
 
@@ -561,7 +562,8 @@ function released(
     type: 'ledger.transaction-released.v1',
     data: { ledger, transactionId, reason, postings: book.release() },
   };
-  return { events: [event], answer: answerOf(transaction, reason, transaction.postings, book, context.now) };
+  const answer = answerOf(transaction, reason, transaction.postings, book, context.now);
+  return { events: [event], answer, ...withoutDeadline(ledger, transaction) };
 }
 
 function repeated(
@@ -642,9 +644,15 @@ function expiryOf({ expiresInSeconds }: PostTransactionInput, { now }: DecisionC
 }
 
 function expiryCommand(ledger: string, transactionId: string, dueAt: string): ScheduledCommand {
-  const key = `expire/${ledger}/${transactionId}`;
+  const key = expiryKey(ledger, transactionId);
   return { key, type: 'ledger.expire-transaction', payload: { ledger, transactionId }, dueAt };
 }
+
+function withoutDeadline(ledger: string, { transactionId, expiresAt }: TransactionState): Pick<Decision, 'unschedule'> {
+  return expiresAt === undefined ? {} : { unschedule: [expiryKey(ledger, transactionId)] };
+}
+
+const expiryKey = (ledger: string, transactionId: string): string => `expire/${ledger}/${transactionId}`;
 
 function transactionNotFound(transactionId: string): Rejection {
   return new Rejection('transaction-not-found', `there is no transaction ${transactionId} in this ledger`);

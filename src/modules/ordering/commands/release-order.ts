@@ -18,7 +18,7 @@ export class ReleaseOrder extends LogCommand<ReleaseOrderInput> {
   static partitionKey = ({ orderId }: ReleaseOrderInput): string => orderId;
 }
 
-const harmless = new Set(['reservation-not-found', 'transaction-not-found', 'not-pending']);
+const harmless = new Set(['transaction-not-found', 'not-pending']);
 
 @CommandHandler(ReleaseOrder)
 export class ReleaseOrderHandler implements ICommandHandler<ReleaseOrder> {
@@ -31,9 +31,11 @@ export class ReleaseOrderHandler implements ICommandHandler<ReleaseOrder> {
     const { input, envelope } = command;
     const { orderId, taken, payment } = input;
     const reservationId = reservationOf(orderId);
-    const released = taken.skus.map((sku) =>
-      this.steps.run(ReleaseReservation, { sku, reservationId }, envelope, `release/${sku}`, { isIdempotent: true }),
-    );
+    // Even if it is not there: a checkout that is still under way then finds that it is too late to make it.
+    const released = taken.skus.map((sku) => {
+      const release = { sku, reservationId, evenIfAbsent: true } as const;
+      return this.steps.run(ReleaseReservation, release, envelope, `release/${sku}`, { isIdempotent: true });
+    });
     if (taken.payment) {
       const transaction = { ledger: payment.ledger, transactionId: paymentOf(orderId) };
       released.push(this.steps.run(VoidTransaction, transaction, envelope, 'void', { isIdempotent: true }));
