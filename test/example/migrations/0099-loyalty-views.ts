@@ -24,6 +24,6 @@ export class LoyaltyViews1700000000099 implements MigrationInterface {
 
   async down(sql: QueryRunner): Promise<void> {
     await sql.query('DROP TABLE loyalty_points');
-    await sql.query(`DELETE FROM checkpoints WHERE consumer LIKE 'loyalty%'`);
+    await sql.query(`DELETE FROM checkpoints WHERE consumer LIKE 'loyalty-%'`);
   }
 }
