@@ -53,7 +53,7 @@ export default tseslint.config(
   },
   {
     // Nest takes constructor parameters from the types that a decorated class's compiled code still mentions.
-    files: ['src/**/*.ts'],
+    files: ['src/**/*.ts', 'test/example/**/*.ts'],
     rules: { '@typescript-eslint/consistent-type-imports': 'off' },
   },
   {
@@ -64,8 +64,8 @@ export default tseslint.config(
   },
   {
     // A decision is run again after a lost race, and a fold in a year's time: both must come out the same.
-    files: ['src/**/domain/**/*.ts'],
-    ignores: ['src/**/*.spec.ts'],
+    files: ['src/**/domain/**/*.ts', 'test/example/**/domain/**/*.ts'],
+    ignores: ['**/*.spec.ts'],
     rules: {
       'no-restricted-globals': [
         'error',

@@ -5,6 +5,7 @@ import {
   completeFulfilment,
   completeRefund,
   confirmOrder,
+  lookAtOrder,
   orderingEvents,
   orderStream,
   orderType,
@@ -84,6 +85,7 @@ const ships = wants(completeFulfilment);
 const asksRefund = (refundId: string, rest: Partial<RefundInput> = {}) => wants(requestRefund)({ refundId, ...rest });
 const paysRefund = wants(completeRefund);
 const refusesRefund = wants(refuseRefund);
+const looks = wants(lookAtOrder);
 
 describe('placing an order', () => {
   const timeOut = { key: 'time-out-order/o1', type: 'ordering.time-out-order', payload: { orderId: 'o1' }, dueAt: '2026-01-31T12:00:30.000Z' };
@@ -265,5 +267,19 @@ describe('refunding an order', () => {
     given().when(asksRefund('r1')).then(refused('order-not-found'));
     given(placed(), confirmed()).when(asksRefund('r1')).then(refused('not-refundable'));
     given(placed(), confirmed(), cancelled()).when(asksRefund('r1')).then(refused('not-refundable'));
+  });
+});
+
+describe('looking at an order', () => {
+  it('shows it as it is, and changes nothing', () => {
+    given(placed())
+      .when(looks({}))
+      .then(nothing)
+      .answering(expect.objectContaining({ orderId: 'o1', customerId: 'c1', status: 'placed', total: '4500' }));
+    given(...paidFor).when(looks({})).then(nothing).answering(expect.objectContaining({ status: 'fulfilled' }));
+  });
+
+  it('is refused when there is none', () => {
+    given().when(looks({})).then(refused('order-not-found'));
   });
 });

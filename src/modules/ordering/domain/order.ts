@@ -459,6 +459,11 @@ export function refuseRefund(
   return changed(order, { type: 'ordering.refund-refused.v1', data: { orderId, refundId, refusal } }, context);
 }
 
+/** What has become of it. Refusals: order-not-found. Changes nothing. */
+export function lookAtOrder(states: States, { orderId }: { orderId: string }): Decision<OrderAnswer> {
+  return unchanged(existing(states, orderId));
+}
+
 // ---- Answers
 
 /** The order as writes and reads answer with it. */
