@@ -323,14 +323,22 @@ describe('The ledger over HTTP', () => {
       expect(refusalOf(await ledger.capture(transactionId))).toEqual([409, 'not-pending']);
     });
 
-    test('that was captured in time is not touched by its deadline', async () => {
+    test('that was captured in time has no deadline any more, and is not touched by one that comes all the same', async () => {
       const { body } = await ledger.authorise('alice', 'bob', '60', { expiresInSeconds: 3_600 });
+      const deadlines = `SELECT * FROM commands WHERE payload->>'transactionId' = $1`;
+      const [deadline] = (await database.pool.query(deadlines, [body.transactionId])).rows;
+      expect(deadline.status).toBe('scheduled');
       const captured = await ledger.capture(body.transactionId);
-      const update = `UPDATE commands SET due_at = now() WHERE status = 'scheduled' AND payload->>'transactionId' = $1`;
-      expect((await database.pool.query(update, [body.transactionId])).rowCount).toBe(1);
+      expect((await database.pool.query(deadlines, [body.transactionId])).rows).toEqual([]);
+      // As of a worker that had claimed it just before.
+      const { partition, command_id: id, type, payload, metadata } = deadline;
+      await database.pool.query(
+        `INSERT INTO commands (partition, command_id, type, payload, metadata, status, due_at, accepted_at) VALUES ($1, $2, $3, $4, $5, 'scheduled', now(), now())`,
+        [partition, id, type, payload, metadata],
+      );
       await eventually(
-        async () => (await database.pool.query(`SELECT status FROM commands WHERE payload->>'transactionId' = $1`, [body.transactionId])).rows,
-        ([command]) => command!.status === 'executed',
+        async () => (await database.pool.query(deadlines, [body.transactionId])).rows,
+        ([command]) => command?.status === 'executed',
       );
       expect(await aliceAfter(captured)).toEqual({ balance: '40', available: '40' });
     });
