@@ -155,14 +155,17 @@ describe('Orders over HTTP', () => {
       await shop.sells(sku, 2);
       await shop.customer('ann', '2000');
       const atFront = new Shop(frontHttp, shop.name);
-      const bought = await Promise.all([atFront.buy(one()), atFront.buy(one()), atFront.buy(one())]);
-      expect(bought.map(({ status, body }) => [status, body.code ?? body.status]).sort()).toEqual([
-        [201, 'confirmed'],
-        [201, 'confirmed'],
-        [409, 'insufficient-stock'],
-      ]);
-      frontHttp.close();
-      await front.kill();
+      try {
+        const bought = await Promise.all([atFront.buy(one()), atFront.buy(one()), atFront.buy(one())]);
+        expect(bought.map(({ status, body }) => [status, body.code ?? body.status]).sort()).toEqual([
+          [201, 'confirmed'],
+          [201, 'confirmed'],
+          [409, 'insufficient-stock'],
+        ]);
+      } finally {
+        frontHttp.close();
+        await front.kill();
+      }
     });
 
     test('goes on to be fulfilled by itself when it is told to', async () => {
