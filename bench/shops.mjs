@@ -1,7 +1,6 @@
 import { Broken, load } from './measure.mjs';
 import { product } from './products.mjs';
 import { seedRialto, startBaseline, startRialto } from './subjects.mjs';
-import { root, runProgram } from './systems.mjs';
 
 const unitsOfEach = 1_000_000;
 const funds = 1_000_000_000;
@@ -70,11 +69,6 @@ export async function startShop(postgres, database, products, accounts) {
         throw new Broken(`Rialto: ${JSON.stringify(row)}`);
       }
     },
-    /** `npm run audit`: all the invariants, of every order so far. */
-    audit: () =>
-      runProgram(process.execPath, [`${root}dist/cli/audit.js`], { DATABASE_URL: postgres.url(database) }).catch((error) => {
-        throw new Broken(`the audit: ${error.stdout ?? error.message}`);
-      }),
   });
 }
 

@@ -149,8 +149,8 @@ export function findProgram(name) {
 }
 
 /** Runs a program to its end and resolves with what it printed. */
-export async function runProgram(program, args, env = process.env) {
-  const running = promisify(execFile)(program, args, { timeout: 300_000, env });
+export async function runProgram(program, args, limitMs = 300_000) {
+  const running = promisify(execFile)(program, args, { timeout: limitMs });
   const stop = () => running.child.kill('SIGKILL');
   atEnd(stop);
   try {

@@ -13,7 +13,6 @@ export async function hotSku(bench) {
     baseline: () => measure(baseline, 'hotOrder'),
     uniform: () => measure(shop, 'order'),
   });
-  await shop.audit();
   const row = (name, theirs, least) => {
     const ratio = medianRatio(results.hot, theirs);
     return {

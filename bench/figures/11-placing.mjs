@@ -12,7 +12,6 @@ export async function placing(bench) {
     accepted: () => orderLoad(postgres, shop, { traffic: 'placeOrder', ...timed }),
     confirmed: () => orderLoad(postgres, shop, { traffic: 'order', ...timed }),
   });
-  await shop.audit();
   const accepted = results.accepted.map((round) => round.perSecond);
   const confirmed = results.confirmed.map((round) => round.perSecond);
   const throughout = results.accepted.map(

@@ -16,7 +16,6 @@ export async function orders(bench) {
     both: () => measure(both),
     buyer: () => measure(buyer),
   });
-  await shop.audit();
   bench.orderRate = median(results.rialto);
   const row = (name, theirs) => {
     const ratio = medianRatio(results.rialto, theirs);
