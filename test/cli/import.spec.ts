@@ -176,7 +176,7 @@ describe('npm run import', () => {
     expect(output).toMatch(/ [1-9]\d* receipts of stock, [1-9]\d* were received before; 0 bad lines/);
     expect(code).toBe(0);
     expect(await received()).toEqual({ receipts: products, skus: products });
-  });
+  }, 150_000);
 
   test('says what is wrong with a file as a whole', async () => {
     const cases: [string, RegExp][] = [
