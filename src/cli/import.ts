@@ -12,7 +12,7 @@ Creates or changes the products of a .csv, .ndjson or .jsonl file, and receives 
 file is to look. Run again it goes on: the stock of a file is received once, unless --delivery names another delivery.`;
 
 const formats: Readonly<Record<string, (path: string) => ReturnType<typeof readNdjson>>> = {
-  '.csv': (path) => readCsv(path, columns),
+  '.csv': (path) => readCsv(path, columns, ['description']),
   '.ndjson': readNdjson,
   '.jsonl': readNdjson,
 };

@@ -40,9 +40,14 @@ const maxRecordLength = 65_536;
 /**
  * The records of a CSV file (RFC 4180), whose first one names the columns. A record goes on to the next line while a
  * quote is open. One that can not be read costs its first line only: with the next line a new attempt begins, so a
- * stray quote does not take what follows it along.
+ * stray quote does not take what follows it along. Only some columns may have line breaks: two stray quotes look like a
+ * cell of several lines.
  */
-export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<FileRecord> {
+export async function* readCsv(
+  path: string,
+  columns: readonly string[],
+  columnsWithLineBreaks: readonly string[],
+): AsyncGenerator<FileRecord> {
   const source = new LookAhead(linesOf(path));
   let header: string[] | undefined;
   for (let line = await source.peek(0); line !== undefined; line = await source.peek(0)) {
@@ -50,7 +55,7 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
       source.drop(1);
       continue;
     }
-    const { cells, lines, reason } = await readRecord(source, header?.length);
+    const { cells, lines, reason } = await readRecord(source, header, columnsWithLineBreaks);
     const position = { line: source.position, lines };
     source.drop(lines);
     if (!header) {
@@ -83,15 +88,19 @@ export async function* readNdjson(path: string): AsyncGenerator<FileRecord> {
 
 async function readRecord(
   source: LookAhead,
-  cellsWanted: number | undefined,
+  header: readonly string[] | undefined,
+  columnsWithLineBreaks: readonly string[],
 ): Promise<{ cells?: string[]; lines: number; reason?: string }> {
   let text = (await source.peek(0))!;
   for (let lines = 1; ; lines++) {
     if (quotesIn(text) % 2 === 0) {
       try {
         const cells = (parse(text.replace(/\r$/, ''), { trim: true, relax_column_count: true }) as string[][])[0]!;
-        if (cellsWanted === undefined || cells.length === cellsWanted) return { cells, lines };
-        return { lines: 1, reason: `${cells.length} cells, but there are ${cellsWanted} columns` };
+        if (!header) return { cells, lines };
+        if (cells.length !== header.length) return { lines: 1, reason: `${cells.length} cells, but there are ${header.length} columns` };
+        const broken = header.find((name, index) => cells[index]!.includes('\n') && !columnsWithLineBreaks.includes(name));
+        if (broken === undefined) return { cells, lines };
+        return { lines: 1, reason: `${broken}: a line break, as after a quote that is opened and not closed` };
       } catch (error) {
         return { lines: 1, reason: (error as Error).message.replace(/ at line \d+/, '') };
       }
