@@ -10,12 +10,6 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../platform/dat
 const main = fileURLToPath(new URL('../../main.js', import.meta.url));
 const follower = new URL('../../../scripts/lib/follow-parent.mjs', import.meta.url).href;
 
-/**
- * A new table has no statistics until PostgreSQL comes by, once a minute: by then a sale is over. Without them what
- * the log writer reads for a batch of 1,000 takes it seconds.
- */
-const settings = { autovacuum_naptime: '2s' };
-
 /** A Rialto of our own with an empty database, which nothing is left of when it is stopped. */
 export class OwnServer {
   kills = 0;
@@ -48,7 +42,7 @@ export class OwnServer {
   async start(): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), 'rialto-flash-sale-'));
     await chmod(this.directory, 0o755); // Root runs PostgreSQL as another user.
-    this.postgres = startEmbeddedPostgres({ dataDir: this.directory, settings });
+    this.postgres = startEmbeddedPostgres({ dataDir: this.directory });
     this.databaseUrl = (await this.postgres).url;
     this.port = await freePort();
     await this.launch();
