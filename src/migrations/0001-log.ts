@@ -68,7 +68,7 @@ export class Log1700000000001 implements MigrationInterface {
       CREATE INDEX commands_due ON commands (due_at) WHERE status IN ('accepted', 'scheduled');
       CREATE INDEX commands_listed ON commands (status, accepted_at, command_id) WHERE status IN ('accepted', 'scheduled', 'failed');
       -- For the purge. A block range index would cost an insert less, but what no vacuum has summarised yet has to
-      -- be read row by row: 100 ms for a minute of load, as often as the purge looks.
+      -- be read row by row, as often as the purge looks.
       CREATE INDEX commands_accepted_at ON commands (accepted_at);
 
       CREATE TABLE snapshots (

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { QueryPool } from '../../platform/database/query-pool.js';
 import { arrayLiteral } from '../../platform/database/array-literal.js';
 import { TailBuffer } from '../../platform/log/tail-buffer.js';
@@ -24,6 +24,7 @@ const newsworthy = new Set<string>([
 @Injectable()
 export class OrderNews {
   private readonly waiting = new Map<string, Set<() => void>>();
+  private readonly logger = new Logger(OrderNews.name);
   private poll: NodeJS.Timeout | undefined;
 
   constructor(
@@ -96,8 +97,9 @@ export class OrderNews {
         this.tell(orderId);
       }
       for (const orderId of this.seen.keys()) if (!this.waiting.has(orderId)) this.seen.delete(orderId);
-    } catch {
+    } catch (error) {
       // The waiters have their own deadlines; the next look may work.
+      this.logger.warn(`could not look for news of orders: ${(error as Error).message}`);
     }
     this.poll ??= setTimeout(() => void this.look(), pollMs);
   }

@@ -65,12 +65,13 @@ LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_i
 
 /**
  * Takes due commands for a while: another worker finds them again when this one has not finished them by then. The
- * attempt counts at once, so that a command that kills its process is parked in the end too.
+ * attempt counts at once, so that a command that kills its process is parked in the end too. The statement's time, not
+ * clock_timestamp(): that one is volatile, so the index would be walked over every deadline of the future.
  */
 const claimSql = `
 WITH due AS (
   SELECT partition, command_id FROM commands
-  WHERE status IN ('accepted', 'scheduled') AND due_at <= clock_timestamp()
+  WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE commands c SET due_at = clock_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1

@@ -16,7 +16,7 @@ interface RouteArgument {
 
 /**
  * Checks a route's arguments that name a schema (`@Body({ schema })`), in their order, before its method runs. A global
- * pipe would do, and even the least one costs every argument four promises: a tenth of a read's time.
+ * pipe would do, and even the least one costs every argument four promises.
  */
 export const Validated: MethodDecorator = (prototype, name, descriptor) => {
   const method = descriptor.value as (...values: unknown[]) => unknown;

@@ -22,7 +22,7 @@ export function createLogger(level: string): Logger & { flush(): void } {
 let timeMs = 0;
 let timeField = '';
 
-/** Written once a millisecond: under load many lines have the same, and it was a tenth of what a line costs. */
+/** Written once a millisecond: under load many lines have the same. */
 function isoTime(): string {
   const nowMs = Date.now();
   if (nowMs !== timeMs) {

@@ -8,7 +8,7 @@ const inboxSql = `
 SELECT status, count(*)::float8 AS count FROM commands WHERE status IN ('accepted', 'scheduled', 'failed') GROUP BY status`;
 const inboxAgeSql = `
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 AS age FROM commands
-WHERE status IN ('accepted', 'scheduled') AND due_at <= clock_timestamp()`;
+WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()`;
 
 /** A scrape answers also while the database does not: with what the process itself knows. */
 async function rowsOrNone<Row extends pg.QueryResultRow>(pool: pg.Pool, sql: string): Promise<Row[]> {

@@ -231,6 +231,10 @@ describe('refunding an order', () => {
     given(...paidFor, refundAsked('r1', '4000')).when(asksRefund('r2')).then(refundAsked('r2', '500'));
   });
 
+  it('happens once for an id, however long ago it was asked for', () => {
+    given(...paidFor, refundAsked('r1', '500'), refundPaid('r1', 'partially-refunded')).when(asksRefund('r1', { amount: '500' })).then(nothing);
+  });
+
   it('never gives back more than was captured, whoever else is asking', () => {
     given(...paidFor).when(asksRefund('r1', { amount: '4501' })).then(refused('refund-exceeds-captured'));
     given(...paidFor, refundAsked('r1', '4000')).when(asksRefund('r2', { amount: '501' })).then(refused('refund-exceeds-captured'));

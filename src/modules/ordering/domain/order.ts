@@ -418,6 +418,8 @@ export function requestRefund(states: States, input: RefundInput, context: Decis
   const { orderId, refundId, amount } = input;
   const order = existing(states, orderId);
   const { status } = order;
+  // A retry whose first answer is no longer kept: the id follows from its key.
+  if (order.refunds.some((refund) => refund.refundId === refundId)) return unchanged(order);
   if (!wasFulfilled(status)) throw new Rejection('not-refundable', `order ${orderId} is ${status}, and nothing was captured`);
   const open = order.refunds.filter((refund) => refund.status !== 'refused');
   const left = BigInt(order.total) - open.reduce((sum, refund) => sum + BigInt(refund.amount), 0n);
