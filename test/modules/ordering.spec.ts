@@ -140,6 +140,29 @@ describe('Orders over HTTP', () => {
       }
     });
 
+    test('and an archive at the same moment: it is had before, and not after', async () => {
+      await shop.sells(sku, 1_000);
+      await shop.customer('ann', '1000000000');
+      let archived = false;
+      const orders: { answer: Answer; afterwards: boolean }[] = [];
+      const buying = Array.from({ length: 8 }, async () => {
+        for (let order = 0; order < 8; order++) {
+          const afterwards = archived;
+          orders.push({ answer: await shop.buy(one()), afterwards });
+        }
+      });
+      await new Promise((resume) => setTimeout(resume, 20));
+      expect((await shop.catalog.archive(`p-${sku}`)).status).toBe(200);
+      archived = true;
+      await Promise.all(buying);
+      const verdicts = orders.map(({ answer, afterwards }) => [answer.status === 201 ? 'confirmed' : answer.body.code, afterwards]);
+      expect(verdicts).toContainEqual(['product-not-available', true]);
+      expect(verdicts).not.toContainEqual(['confirmed', true]);
+      for (const [verdict] of verdicts) expect(['confirmed', 'product-not-available']).toContain(verdict);
+      const sold = verdicts.filter(([verdict]) => verdict === 'confirmed').length;
+      await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 1_000, reserved: sold, available: 1_000 - sold }));
+    });
+
     test('of what costs nothing needs no payment', async () => {
       await shop.sells(sku, 1, '0');
       await shop.customer('ann', '0');
@@ -451,5 +474,29 @@ describe('Orders over HTTP', () => {
     const { code, output } = await tool(database, 'audit').ended;
     expect(output).toMatch(/5 every order has the stock/);
     expect([code, output]).toEqual([0, output]);
+  });
+
+  test('are found out by the audit when their stock, their payment or their refunds are not what they say', async () => {
+    await shop.sells(sku, 10);
+    await shop.customer('ann');
+    const ids = (await Promise.all(Array.from({ length: 4 }, () => shop.buy(one())))).map(({ body }) => body.orderId as string);
+    const [unstocked, unpaid, kept, overpaid] = ids;
+    await shop.cancel(kept!);
+    await shop.fulfil(overpaid!);
+    await shop.refund(overpaid!, { amount: '400' });
+    await new Promise((resume) => setTimeout(resume, 5_500));
+    const damage = [
+      [`UPDATE inventory_reservations SET status = 'released' WHERE reservation_id = $1`, `order:${unstocked}`],
+      [`UPDATE ledger_transactions SET status = 'voided' WHERE transaction_id = $1`, `order:${unpaid}`],
+      [`UPDATE inventory_reservations SET status = 'reserved' WHERE reservation_id = $1`, `order:${kept}`],
+      [`UPDATE ordering_orders SET state = jsonb_set(state::jsonb, '{refunds,0,amount}', '"1400"')::json WHERE order_id = $1`, overpaid!],
+    ];
+    for (const [sql, id] of damage) expect((await database.pool.query(sql!, [id])).rowCount).toBe(1);
+    const { code, output } = await tool(database, 'audit').ended;
+    expect(code).toBe(1);
+    expect(output).toContain(`order ${unstocked} (confirmed): 1 of ${sku}, reserved for it 1 (released)`);
+    expect(output).toContain(`order ${unpaid} (confirmed): 1000 to pay, 1000 (voided) paid`);
+    expect(output).toContain(`order ${kept} (cancelled): 1 of ${sku}, reserved for it 1 (reserved)`);
+    expect(output).toContain(`order ${overpaid}: 1400 refunded of 1000`);
   });
 });

@@ -45,6 +45,9 @@ export interface ClaimedCommand {
   attempts: number;
 }
 
+/** Cut to the columns' milliseconds. Rounded up, what is due at once was not due yet for whoever was woken for it. */
+const now = `date_trunc('milliseconds', clock_timestamp())`;
+
 /**
  * Stores accepted commands. The ones that arrive together share a statement, so accepting is cheaper than running.
  * Rows go in in the order of their ids, as the writer's do: two statements with the same ids can not deadlock.
@@ -55,7 +58,7 @@ WITH given AS (
     partition smallint, command_id text, type text, payload json, metadata json, fingerprint text)
 ), inserted AS (
   INSERT INTO commands (partition, command_id, type, payload, metadata, fingerprint, status, due_at, accepted_at)
-  SELECT partition, command_id, type, payload, metadata, fingerprint, 'accepted', clock_timestamp(), clock_timestamp()
+  SELECT partition, command_id, type, payload, metadata, fingerprint, 'accepted', ${now}, ${now}
   FROM given ORDER BY partition, command_id
   ON CONFLICT DO NOTHING RETURNING command_id
 )
@@ -94,7 +97,7 @@ WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')
 const columns = 'partition, command_id, type, status, result, attempts, error, accepted_at, completed_at, due_at';
 
 const redriveSql = `
-UPDATE commands SET status = 'accepted', due_at = clock_timestamp(), attempts = 0, error = NULL
+UPDATE commands SET status = 'accepted', due_at = ${now}, attempts = 0, error = NULL
 WHERE partition = $1 AND command_id = $2 AND status = 'failed' RETURNING ${columns}`;
 
 const listSql = `
@@ -119,7 +122,7 @@ WHERE c.partition = old.partition AND c.command_id = old.command_id`;
 const storeSql = `
 INSERT INTO commands (partition, command_id, type, payload, metadata, status, attempts, due_at, accepted_at)
 SELECT partition, command_id, type, payload, metadata, 'accepted', $2::int,
-  clock_timestamp() + $3 * interval '1 millisecond', clock_timestamp()
+  ${now} + $3 * interval '1 millisecond', ${now}
 FROM json_to_recordset($1::json) AS g(partition smallint, command_id text, type text, payload json, metadata json)
 ORDER BY partition, command_id
 ON CONFLICT DO NOTHING`;
