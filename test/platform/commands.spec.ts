@@ -71,7 +71,7 @@ describe('The inbox', () => {
   };
   const row = async ({ commandId }: AcceptedCommand) =>
     (await database.pool.query('SELECT *, due_at > now() AS waits FROM commands WHERE command_id = $1', [commandId])).rows[0];
-  const due = () => database.pool.query(`UPDATE commands SET due_at = now() WHERE status IN ('accepted', 'scheduled')`);
+  const due = () => database.pool.query(`UPDATE commands SET due_at = now() - interval '1 ms' WHERE status IN ('accepted', 'scheduled')`);
 
   test('keeps what it has accepted, and runs it', async () => {
     const { inbox, drain, command, value } = start();

@@ -178,7 +178,7 @@ describe('The projector', () => {
       const one = await start([sums('sums', (events) => fixed || dislikes(events))]);
       await history(one);
       await runAll(one);
-      const due = `UPDATE checkpoints SET retry_at = now() WHERE failed_position IS NOT NULL`;
+      const due = `UPDATE checkpoints SET retry_at = now() - interval '1 ms' WHERE failed_position IS NOT NULL`;
       for (let attempts = 2; attempts <= 3; attempts++) {
         await database.pool.query(due);
         await runAll(one);

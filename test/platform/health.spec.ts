@@ -52,7 +52,7 @@ describe('A process with an event in its log that it does not know', () => {
     expect((await here.account('world')).status).toBe(200);
 
     await database.pool.query(`UPDATE events SET type = 'ledger.account-opened.v1' WHERE type = 'ledger.account-renamed.v9'`);
-    await database.pool.query('UPDATE checkpoints SET retry_at = now() WHERE failed_position IS NOT NULL');
+    await database.pool.query(`UPDATE checkpoints SET retry_at = now() - interval '1 ms' WHERE failed_position IS NOT NULL`);
     await eventually(degraded, (list) => list === undefined);
     const last = await here.transfer('world', 'bob', '1');
     expect((await here.account('bob', '', after(last))).body.balance).toBe('1');

@@ -179,7 +179,7 @@ describe('A saga', () => {
     await cut;
     await step(process);
     // What was stored and not taken is claimed for a process that never heard of it: others find it when that ran out.
-    await database.pool.query(`UPDATE commands SET due_at = now() WHERE status = 'accepted'`);
+    await database.pool.query(`UPDATE commands SET due_at = now() - interval '1 ms' WHERE status = 'accepted'`);
     await process.worker.run();
     await process.worker.idle();
     await step(process);
@@ -255,7 +255,7 @@ describe('A saga', () => {
       await step(process);
       await step(process);
       isFixed = true;
-      await database.pool.query('UPDATE checkpoints SET retry_at = now() WHERE failed_position IS NOT NULL');
+      await database.pool.query(`UPDATE checkpoints SET retry_at = now() - interval '1 ms' WHERE failed_position IS NOT NULL`);
       await step(process);
       expect(await process.value('a-echo')).toBe(19);
     });
