@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { CommandGateway, type Answered } from '../../platform/commands/command-gateway.js';
 import type { LogCommandClass } from '../../platform/commands/log-command.js';
 import { endpoints } from '../../platform/http/endpoint.js';
+import { emptyBodySchema } from '../../platform/http/schemas.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
 import { LogWriter, type Outcome } from '../../platform/log/writer.js';
 import { newId } from '../../shared/ids.js';
@@ -100,7 +101,7 @@ export class OrderingController {
   })
   fulfilOrder(
     @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
-    @Body({ schema: schemas.fulfilBody }) _body: z.output<typeof schemas.fulfilBody>,
+    @Body({ schema: emptyBodySchema }) _body: z.output<typeof emptyBodySchema>,
     @Writing() request: WriteRequest,
   ) {
     return this.run(FulfilOrder, params, request, request.waitSeconds || usualWaitSeconds, fulfilmentVerdict);

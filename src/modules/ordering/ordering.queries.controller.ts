@@ -24,7 +24,7 @@ export class OrderingQueriesController {
   }
 
   @Get()
-  @ReadEndpoint({ summary: 'Orders, newest first', answers: { 200: schemas.ordersAnswer }, problems: ['bad-cursor'] })
+  @ReadEndpoint({ summary: 'Orders, newest first', answers: { 200: schemas.ordersPage }, problems: ['bad-cursor'] })
   listOrders(
     @Query({ schema: schemas.ordersQuery }) query: z.output<typeof schemas.ordersQuery>,
     @Reading() request: ReadRequest,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { cursorSchema, limitSchema } from '../../platform/http/paging.js';
+import { cursorSchema, limitSchema, pageOf } from '../../platform/http/paging.js';
 import {
   amountAnswerSchema,
   idSchema,
@@ -30,7 +30,6 @@ export const placeOrderBody = z.strictObject({
 });
 
 export const cancelBody = z.strictObject({ reason: textSchema(256).optional() }).optional();
-export const fulfilBody = z.strictObject({}).optional();
 export const refundBody = z
   .strictObject({
     lines: z
@@ -93,4 +92,4 @@ export const orderAnswer = z.strictObject({
   metadata: z.record(z.string(), z.unknown()),
 });
 
-export const ordersAnswer = z.strictObject({ items: z.array(orderAnswer), nextCursor: z.string().nullable() });
+export const ordersPage = pageOf(orderAnswer);

@@ -1,7 +1,8 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
+import { batchLoader } from '../../../platform/database/batch-loader.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
@@ -199,11 +200,8 @@ export class GetAvailableHandler implements IQueryHandler<GetAvailable> {
 function bySku<Found>(
   load: (skus: readonly string[]) => Promise<(readonly [sku: string, found: Found])[]>,
 ): DataLoader<string, Found | undefined> {
-  return new DataLoader(
-    async (skus) => {
-      const found = new Map(await load([...new Set(skus)]));
-      return skus.map((sku) => found.get(sku));
-    },
-    { cache: false, maxBatchSize: 500, batchScheduleFn: (run) => setImmediate(run) },
-  );
+  return batchLoader(async (skus: readonly string[]) => {
+    const found = new Map(await load([...new Set(skus)]));
+    return skus.map((sku) => found.get(sku));
+  });
 }
