@@ -6,12 +6,12 @@ import { z } from 'zod';
  * docs/configuration.md and .env.example list the same variables; a test holds them equal.
  */
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
-const integer = (min: number, max: number) =>
+const integer = (min: number, max: number, takes = `a whole number from ${min} to ${max}`) =>
   z
     .string()
-    .regex(/^\d+$/, `a whole number from ${min} to ${max}`)
+    .regex(/^\d+$/, takes)
     .transform(Number)
-    .refine((n) => n >= min && n <= max, `a whole number from ${min} to ${max}`);
+    .refine((n) => n >= min && n <= max, takes);
 const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 500ms, 30s, 15m, 12h or 7d')
@@ -26,12 +26,25 @@ const size = z
     const [, amount, unit] = /^(\d+)(b|kb|mb)$/i.exec(text)!;
     return Number(amount) * { b: 1, kb: 1_024, mb: 1_048_576 }[unit!.toLowerCase() as 'b'];
   });
+const urls = (scheme: RegExp, takes: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((url) => url.trim()))
+    .refine((all) => all.every((url) => URL.canParse(url) && scheme.test(new URL(url).protocol)), takes);
 
 export const environment = {
   PORT: integer(0, 65_535).default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
+  ROLE: z.enum(['all', 'command', 'query']).default('all'),
+  SERVE_HTTP: flag.default(true),
   RUN_WORKERS: flag.default(true),
+  CLUSTER_WORKERS: integer(1, 256, 'a whole number from 1 to 256, or auto').or(z.literal('auto')).default(1),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
+  READ_DATABASE_URLS: urls(/^postgres(ql)?:$/, 'postgres:// URLs, separated by commas').optional(),
+  REDIS_URL: urls(/^rediss?:$/, 'a redis:// URL, or several nodes of one cluster, separated by commas').optional(),
+  CACHE_URL: urls(/^(rediss?|memcached):$/, 'a redis:// or memcached:// URL').optional(),
+  CACHE_MB: integer(0, 65_536).default(64),
+  CACHE_TTL_MS: integer(100, 86_400_000).default(60_000),
   DATABASE_POOL_SIZE: integer(2, 200).default(10),
   DATA_DIR: z.string().min(1).default('.rialto'),
   PARTITIONS: integer(1, 256).default(16),
@@ -44,16 +57,33 @@ export const environment = {
   STATE_CACHE_MB: integer(1, 65_536).default(64),
   SWEEP_INTERVAL_MS: integer(10, 60_000).default(200),
   COMMAND_CLAIM_MS: integer(100, 600_000).default(10_000),
+  SHUTDOWN_DRAIN_MS: integer(0, 300_000).default(0),
   SHUTDOWN_TIMEOUT_MS: integer(100, 300_000).default(10_000),
 } satisfies Record<string, z.ZodType>;
 
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** What this process loads and answers: both sides, or one. */
+  readonly role: 'all' | 'command' | 'query';
+  /** False: a pure worker, which answers only health and metrics. */
+  readonly serveHttp: boolean;
   /** Whether this process drains the inbox and feeds the projections. */
   readonly runWorkers: boolean;
+  /** Processes on this machine that share the port. */
+  readonly clusterWorkers: number | 'auto';
   /** Absent: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl?: string;
+  /** Streaming replicas that queries read; empty: the primary. */
+  readonly readDatabaseUrls: readonly string[];
+  /** Absent: queues on PostgreSQL. Several: nodes of one Redis Cluster. */
+  readonly redisUrls?: readonly string[];
+  /** The shared tier of the cache. Absent: `redisUrls`, or none. */
+  readonly cacheUrls?: readonly string[];
+  /** Memory for cached answers in this process; 0 turns the cache off. */
+  readonly cacheBytes: number;
+  /** The longest time that an answer is kept, should nothing end it before. */
+  readonly cacheTtlMs: number;
   readonly databasePoolSize: number;
   readonly dataDir: string;
   /** Only used when the database is created; later it must agree with the database. */
@@ -68,6 +98,8 @@ export interface Config {
   readonly sweepIntervalMs: number;
   /** How long a worker may keep a command of the inbox before others take it for dead. */
   readonly commandClaimMs: number;
+  /** How long a stopping process, not ready any more, still answers: until the load balancer has noticed. */
+  readonly shutdownDrainMs: number;
   readonly shutdownTimeoutMs: number;
 }
 
@@ -86,8 +118,16 @@ export function readConfig(env: Record<string, string | undefined>): Config {
   return Object.freeze({
     host: e.HOST,
     port: e.PORT,
+    role: e.ROLE,
+    serveHttp: e.SERVE_HTTP,
     runWorkers: e.RUN_WORKERS,
+    clusterWorkers: e.CLUSTER_WORKERS,
     databaseUrl: e.DATABASE_URL,
+    readDatabaseUrls: e.READ_DATABASE_URLS ?? [],
+    redisUrls: e.REDIS_URL,
+    cacheUrls: e.CACHE_URL ?? e.REDIS_URL,
+    cacheBytes: e.CACHE_MB * 1_048_576,
+    cacheTtlMs: e.CACHE_TTL_MS,
     databasePoolSize: e.DATABASE_POOL_SIZE,
     dataDir: e.DATA_DIR,
     partitions: e.PARTITIONS,
@@ -100,6 +140,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     stateCacheBytes: e.STATE_CACHE_MB * 1_048_576,
     sweepIntervalMs: e.SWEEP_INTERVAL_MS,
     commandClaimMs: e.COMMAND_CLAIM_MS,
+    shutdownDrainMs: e.SHUTDOWN_DRAIN_MS,
     shutdownTimeoutMs: e.SHUTDOWN_TIMEOUT_MS,
   });
 }
