@@ -6,12 +6,13 @@ import { z } from 'zod';
  * docs/configuration.md and .env.example list the same variables; a test holds them equal.
  */
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
-const integer = (min: number, max: number, takes = `a whole number from ${min} to ${max}`) =>
+const integer = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d+$/, takes)
+    .regex(/^\d+$/, `a whole number from ${min} to ${max}`)
     .transform(Number)
-    .refine((n) => n >= min && n <= max, takes);
+    .refine((n) => n >= min && n <= max, `a whole number from ${min} to ${max}`);
+const workers = 'a whole number from 1 to 256, or auto';
 const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 500ms, 30s, 15m, 12h or 7d')
@@ -38,7 +39,12 @@ export const environment = {
   ROLE: z.enum(['all', 'command', 'query']).default('all'),
   SERVE_HTTP: flag.default(true),
   RUN_WORKERS: flag.default(true),
-  CLUSTER_WORKERS: integer(1, 256, 'a whole number from 1 to 256, or auto').or(z.literal('auto')).default(1),
+  CLUSTER_WORKERS: z
+    .string()
+    .regex(/^(auto|[1-9]\d{0,2})$/, workers)
+    .transform((text) => (text === 'auto' ? text : Number(text)))
+    .refine((n) => n === 'auto' || n <= 256, workers)
+    .default(1),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
   READ_DATABASE_URLS: urls(/^postgres(ql)?:$/, 'postgres:// URLs, separated by commas').optional(),
   REDIS_URL: urls(/^rediss?:$/, 'a redis:// URL, or several nodes of one cluster, separated by commas').optional(),
