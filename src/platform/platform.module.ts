@@ -90,10 +90,7 @@ export class PlatformModule {
               partitions: config.partitions,
               queueLimit: config.writerQueueLimit,
               stateCacheBytes: config.stateCacheBytes,
-              onCommitted: () => {
-                wakeUps.wake('sagas');
-                wakeUps.wake('projections');
-              },
+              onCommitted: () => wakeUps.wake('projections'),
             }),
         },
         {

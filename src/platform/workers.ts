@@ -3,8 +3,10 @@ import type { Config } from '../config.js';
 import { InboxWorker } from './commands/inbox-worker.js';
 import { Inbox } from './commands/inbox.js';
 import type { ConsumerRunner } from './consumers/consumer-runner.js';
+import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
 import { LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
+import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
 import { WakeUps, Worker } from './queue/wake-ups.js';
@@ -52,6 +54,10 @@ export class Workers {
       sweepIntervalMs: purgeIntervalMs,
       work: async () => (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce,
       onError: onError('purge'),
+    });
+    const sagaCatalogue = app.get(SagaCatalogue, { strict: false });
+    app.get(TailBuffer, { strict: false }).onPush((events) => {
+      if (sagaCatalogue.hasNews(events)) wakeUps.wake('sagas');
     });
     wakeUps.onWake('commands', () => commands.wake());
     wakeUps.onWake('projections', () => projections.wake());

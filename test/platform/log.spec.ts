@@ -217,7 +217,7 @@ describe('The log writer', () => {
     const pools = createPools(empty.url, 2, () => undefined);
     const client = await pools.writer.connect();
     try {
-      await client.query(`PREPARE refresh AS ${refreshSql}`);
+      await client.query(`PREPARE refresh AS ${refreshSql()}`);
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (COSTS OFF) EXECUTE refresh ('{3}', '{0}', '{3}', '{counter/a}', '{1}', 100)`);
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
       expect(plan).toContain('Index Cond: ((partition = w.partition) AND ("position" = l."position"))');

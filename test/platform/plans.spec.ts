@@ -52,8 +52,10 @@ describe('Planned while the log is empty', () => {
   }
 
   test.each([
-    ['refresh', refreshSql, ['events', 'snapshots', 'stream_links']],
-    ['append', appendSql, ['commands']],
+    ['refresh', refreshSql(), ['events', 'snapshots', 'stream_links']],
+    ['append', appendSql(), ['commands']],
+    ['refresh of one partition', refreshSql(3), ['events', 'snapshots', 'stream_links']],
+    ['append to one partition', appendSql(3), ['commands']],
     ['the reading of events', readEventsSql, ['events']],
   ])('%s finds rows by their keys, never all of a partition', async (_name, text, tables) => {
     const found = await lookUps(text);

@@ -19,6 +19,8 @@ import type { CommandRequest, SagaClass, SagaMapping } from './saga.js';
  */
 @Injectable()
 export class SagaCatalogue {
+  private readonly mappings: SagaMapping[] = [];
+
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly writer: LogWriter,
@@ -33,10 +35,19 @@ export class SagaCatalogue {
       .map(({ instance, metatype }) => this.consumer(instance as object, metatype as unknown as SagaClass));
   }
 
+  /**
+   * Whether a saga has something to do for one of these events. To ask the mappings costs a microsecond or two; to run
+   * the sagas after every commit, for nothing, took a twelfth of PostgreSQL's and Node's time under a load of transfers.
+   */
+  hasNews(events: readonly RecordedEvent[]): boolean {
+    return events.some((event) => this.mappings.some((mapping) => asksForSomething(mapping, event)));
+  }
+
   private consumer(instance: object, saga: SagaClass): Consumer {
     const [method, ...others] = sagasOf(saga);
     if (others.length > 0 || !saga.type) throw new Error(`the class of ${method!} must have a type, and one saga`);
     const mapping = (instance as Record<string, SagaMapping>)[method!]!.bind(instance);
+    this.mappings.push(mapping);
     return {
       name: saga.type,
       consume: async (events, sql) => {
@@ -89,6 +100,15 @@ export function commandsFor(mapping: SagaMapping, event: RecordedEvent): Command
   if (failure) throw failure.error;
   if (!isComplete) throw new Error(`a saga did not finish with ${event.type} at once`);
   return requests;
+}
+
+/** One that throws has to be run, to be parked at its event. */
+function asksForSomething(mapping: SagaMapping, event: RecordedEvent): boolean {
+  try {
+    return commandsFor(mapping, event).length > 0;
+  } catch {
+    return true;
+  }
 }
 
 function sagasOf(provider: object): string[] {

@@ -7,3 +7,12 @@ import { crc32 } from 'node:zlib';
 export function partitionOf(partitionKey: string, partitions: number): number {
   return crc32(partitionKey) % partitions;
 }
+
+/**
+ * For statements that are planned once: narrows a condition on `table` to one partition, where a batch has only one. A
+ * plan for any partition opens all sixteen of a table, with their indexes, whenever it runs: refreshing one partition
+ * took 0.45 ms of PostgreSQL's time like that and takes 0.14, appending to it 0.28 and 0.18.
+ */
+export function andPartition(table: string, only: number | undefined): string {
+  return only === undefined ? '' : ` AND ${table}.partition = ${only}`;
+}

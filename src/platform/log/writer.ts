@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { OverloadedError, UnavailableError } from '../errors.js';
 import type { WriterMetrics } from '../observability/metrics.js';
-import { AppendRows, appendSql, type AppendResultRow, type KnownCommand } from './append.js';
+import { AppendRows, appendSql, checkSql, type AppendResultRow, type KnownCommand } from './append.js';
 import type { EventCatalogue } from './catalogue.js';
 import type { DatabaseClock } from './database-clock.js';
 import { Rejection, type Decision, type Decide, type ScheduledCommand, type States } from './decision.js';
@@ -346,8 +346,7 @@ export class LogWriter {
     missing: { partition: number; stream: Stream }[],
   ): Promise<void> {
     const { rows } = await client.query<RefreshRow>({
-      name: 'refresh',
-      text: refreshSql,
+      ...statement('refresh', refreshSql, partitions),
       values: [
         partitions,
         partitions.map((partition) => this.views.get(partition)?.head ?? -1),
@@ -529,12 +528,15 @@ export class LogWriter {
 
   private async append(client: pg.PoolClient, round: Round): Promise<AppendResultRow[]> {
     if (round.expected.size === 0) return [];
-    const { rows } = await client.query<AppendResultRow>({
-      name: 'append',
-      text: appendSql,
-      values: round.rows.parameters(),
-    });
-    return rows;
+    const { rows } = round;
+    const { heads } = rows;
+    return (
+      await client.query<AppendResultRow>(
+        rows.isEmpty
+          ? { name: 'check', text: checkSql, values: [heads.partition, heads.revision] }
+          : { ...statement('append', appendSql, heads.partition), values: rows.parameters() },
+      )
+    ).rows;
   }
 
   /** Answers the callers whose partition took part; returns the commands of the next round. */
@@ -680,6 +682,17 @@ export class LogWriter {
 }
 
 const lockSql = 'SELECT partition FROM partitions WHERE partition = ANY ($1::smallint[]) ORDER BY partition FOR UPDATE';
+
+const texts = new Map<string, string>();
+
+/** A statement for any partitions, or for the one that it is about. */
+function statement(name: string, sql: (only?: number) => string, partitions: readonly number[]): { name: string; text: string } {
+  const [only, ...others] = partitions;
+  const key = others.length > 0 ? name : `${name}-${only}`;
+  let text = texts.get(key);
+  if (!text) texts.set(key, (text = sql(others.length > 0 ? undefined : only)));
+  return { name: key, text };
+}
 
 /** A second caller with the same key while the first is under way gets the first one's answer. */
 async function join(twin: Pending, write: Write): Promise<Outcome> {
