@@ -1,11 +1,15 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * The partition of a partition key: CRC-32 of its UTF-8 bytes, modulo the number of partitions. Fixed for the life
- * of a database; a test pins examples. CRC-32 spreads names evenly enough and is one native call.
+ * The partition of a partition key: bits 16 to 30 of the CRC-32 of its UTF-8 bytes, modulo the number of partitions.
+ * Fixed for the life of a database; a test pins examples. CRC-32 spreads names evenly enough and is one native call.
+ *
+ * Those bits, because they are what nginx's `hash` takes (as Cache::Memcached did): an upstream with one line for each
+ * partition sends every key to the line of its partition, so all writes of a partition reach one node. Hashed by
+ * anything else, each node would write to every partition, and lose races for it (ADR 0002).
  */
 export function partitionOf(partitionKey: string, partitions: number): number {
-  return crc32(partitionKey) % partitions;
+  return ((crc32(partitionKey) >>> 16) & 0x7fff) % partitions;
 }
 
 /**
