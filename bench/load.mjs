@@ -26,6 +26,9 @@ import { product } from './products.mjs';
  * @property {number} [count] requests, instead of a time
  * @property {number} [rate] requests a second
  * @property {number} [readEvery] after every n-th write, read the account back with the write's token
+ * @property {number} [readPort] where those reads go; to the writes' server by default
+ * @property {number[]} [ports] several servers, which the connections are shared out to in turn
+ * @property {number[][]} [ledgers] per server, numbers of the ledgers that its connections write to: l0, l1, …
  */
 const ledger = '/v1/ledgers/bench';
 const random = (n) => Math.floor(Math.random() * n);
@@ -58,6 +61,15 @@ const traffics = {
     const other = `a${1 + random(job.accounts - 1)}`;
     return write(job, n, `${ledger}/transactions`, n % 2 ? posting('a0', other) : posting(other, 'a0'));
   },
+  /** With `Prefer: respond-async`: counted when they are stored. */
+  acceptTransfer: (job) => (n) =>
+    write(job, n, `${ledger}/transactions`, randomPosting(job.accounts), 'prefer: respond-async\r\n'),
+  /** In ledgers of which each has the accounts `world` and `shop`. */
+  ledgerTransfer: (job) => (n, connection) => {
+    const ledgers = job.ledgers[connection % job.ledgers.length];
+    const path = `/v1/ledgers/l${ledgers[random(ledgers.length)]}/transactions`;
+    return write(job, n, path, posting('world', 'shop'));
+  },
   bulk: (job) => (n) => {
     const items = Array.from({ length: job.items }, () => randomPosting(job.accounts));
     return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
@@ -84,7 +96,7 @@ const searches = [
 
 const bulky = ['fund', 'bulk'];
 /** What an answer must say where not everything below 300 is good: an order that is still waited for is no confirmed one. */
-const wantedStatus = { order: 201, hotOrder: 201, placeOrder: 202 };
+const wantedStatus = { order: 201, hotOrder: 201, placeOrder: 202, acceptTransfer: 202 };
 
 function write(job, n, path, body, headers = '') {
   const keyed = `idempotency-key: ${job.run}-${n}\r\n${headers}`;
@@ -120,7 +132,11 @@ function acknowledgedBy(job, text, bodyStart) {
 /** @param {Job} job */
 async function run(job) {
   const connections = await Promise.all(
-    Array.from({ length: job.connections }, () => Connection.open(job.host, job.port)),
+    Array.from({ length: job.connections }, async (_, index) => {
+      const connection = await Connection.open(job.host, job.ports ? job.ports[index % job.ports.length] : job.port);
+      const reader = job.readPort ? await Connection.open(job.host, job.readPort) : connection;
+      return Object.assign(connection, { index, reader });
+    }),
   );
   const build = traffics[job.traffic](job);
   const wanted = wantedStatus[job.traffic];
@@ -146,7 +162,7 @@ async function run(job) {
   /** Sends one request, and calls back when it and its reading back are answered. */
   function exchange(connection, done) {
     const n = sent++;
-    const message = build(n);
+    const message = build(n, connection.index);
     const sentAt = performance.now();
     connection.send(message, (status, text, bodyStart) => {
       const answeredAt = performance.now();
@@ -165,7 +181,7 @@ async function run(job) {
       if (!job.readEvery || n % job.readEvery !== 0) return done();
       const account = /"source":"([^"]+)"/.exec(message)[1];
       const read = readAccount(job, account, `consistency-token: ${tokenOf(text)}\r\n`);
-      connection.send(read, (readStatus, readText) => {
+      connection.reader.send(read, (readStatus, readText) => {
         if (readStatus !== 200) failed(readStatus, readText);
         else if (counts) visible.push(performance.now() - answeredAt);
         done();
@@ -198,7 +214,10 @@ async function run(job) {
   await (job.rate ? paced() : Promise.all(connections.map(answerDriven)));
   const ended = performance.now();
   const cpu = process.cpuUsage(cpuBefore);
-  connections.forEach((connection) => connection.close());
+  for (const connection of connections) {
+    connection.close();
+    connection.reader.close();
+  }
 
   // The last answer of each connection is enough: a later answer never has an earlier token.
   const heads = new Map();

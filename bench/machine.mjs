@@ -21,7 +21,7 @@ function stat(pid) {
 }
 
 /** CPU seconds that a process has used, with those of its children that have ended when `andEnded`. */
-function cpuSeconds(pid, andEnded = false) {
+export function cpuSeconds(pid, andEnded = false) {
   const fields = stat(pid);
   if (fields === undefined) return 0;
   const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map(Number);

@@ -10,6 +10,7 @@ export async function load(subject, job) {
   const result = await runLoad({
     host: subject.host,
     port: subject.port,
+    readPort: subject.readPort,
     accounts: subject.accounts,
     products: subject.products,
     connections: 128,

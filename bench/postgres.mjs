@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { atEnd, runDirectory } from './systems.mjs';
@@ -8,6 +9,7 @@ import { atEnd, runDirectory } from './systems.mjs';
  */
 export async function startPostgres() {
   const { startEmbeddedPostgres } = await import('../dist/platform/database/embedded-postgres.js');
+  const { CLUSTER } = await import('../dist/platform/database/postgres-installation.js');
   const dataDir = path.join(runDirectory(), 'data');
   const server = await startEmbeddedPostgres({ dataDir });
   atEnd(() => server.stop());
@@ -38,6 +40,9 @@ export async function startPostgres() {
     changedSettings: changed.rows.map((row) => `${row.name}=${row.setting}`).join(', ') || 'none',
     url,
     connect,
+    /** Of databases that say `log_statement = 'all'`, since the start. */
+    loggedStatements: () =>
+      (readFileSync(path.join(server.dataDir, CLUSTER, 'server.log'), 'utf8').match(/LOG: {2}(statement|execute)/g) ?? []).length,
     async createDatabase(name, template = 'template1') {
       await admin.query(`drop database if exists ${name} with (force)`);
       await admin.query(`create database ${name} template ${template} strategy file_copy`);

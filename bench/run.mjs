@@ -12,6 +12,13 @@ import { hotSku } from './figures/10-hot-sku.mjs';
 import { placing } from './figures/11-placing.mjs';
 import { checkoutTime } from './figures/12-checkout-time.mjs';
 import { catalogue } from './figures/13-catalogue.mjs';
+import { cachedReads } from './figures/14-cached-reads.mjs';
+import { cachedReadsBehindNginx } from './figures/15-cached-reads-behind-nginx.mjs';
+import { split } from './figures/16-split.mjs';
+import { twoCommandNodes } from './figures/17-two-command-nodes.mjs';
+import { splitVisibility } from './figures/18-split-visibility.mjs';
+import { frozenRedis } from './figures/19-frozen-redis.mjs';
+import { idle } from './figures/20-idle.mjs';
 import { machineFacts } from './machine.mjs';
 import { load, orderLoad } from './measure.mjs';
 import { rate } from './numbers.mjs';
@@ -35,12 +42,19 @@ const figures = {
   11: placing,
   12: checkoutTime,
   13: catalogue,
+  14: cachedReads,
+  15: cachedReadsBehindNginx,
+  16: split,
+  17: twoCommandNodes,
+  18: splitVisibility,
+  19: frozenRedis,
+  20: idle,
 };
 
 const usage = `npm run bench -- [--quick] [--only <figure>]… [--rounds <n>]
 
   --quick          a short run: for trying it out, its numbers mean little
-  --only <figure>  1 to 13, may be repeated
+  --only <figure>  1 to 20, may be repeated
   --rounds <n>     how often each side of a comparison is measured (default 3)
 
 A full run writes its table into bench/README.md. The exit code is 0 also when a figure misses what was asked

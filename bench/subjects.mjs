@@ -5,13 +5,19 @@ import { Broken, load } from './measure.mjs';
 import { percentile } from './numbers.mjs';
 import { findProgram, freePort, here, runProgram, startServer } from './systems.mjs';
 
-/** The product as a user starts it, on a database of its own: nothing is set but that and the port. */
-export async function startRialto(postgres, database, accounts) {
-  const server = await startServer('rialto', [...nodeFlags, 'dist/main.js'], {
-    DATABASE_URL: postgres.url(database),
-    PORT: String(await freePort()),
-  });
-  const ledger = `http://${server.host}:${server.port}/v1/ledgers/bench`;
+/** The product as a user starts it, on a database of its own: nothing is set but that, the port, and what a figure says. */
+export async function startRialto(postgres, database, accounts, env = {}) {
+  return asRialto(postgres, database, accounts, await startNode(postgres, database, env));
+}
+
+export async function startNode(postgres, database, env) {
+  const port = String(await freePort());
+  return startServer('rialto', [...nodeFlags, 'dist/main.js'], { DATABASE_URL: postgres.url(database), PORT: port, ...env });
+}
+
+/** What is asked of a Rialto, all in one or several nodes, of which one (`readPort`) answers reads. */
+export function asRialto(postgres, database, accounts, server) {
+  const ledger = `http://${server.host}:${server.readPort ?? server.port}/v1/ledgers/bench`;
   const token = (given) => (given ? { 'consistency-token': given } : {});
 
   async function read(path, given) {

@@ -143,9 +143,29 @@ export async function runLoad(job) {
 /** Where a PostgreSQL client program is: on the PATH, or where Debian puts it. */
 export function findProgram(name) {
   const debian = '/usr/lib/postgresql';
-  const folders = (process.env.PATH ?? '').split(path.delimiter);
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin'];
   if (existsSync(debian)) folders.push(...readdirSync(debian).map((version) => `${debian}/${version}/bin`));
   return folders.map((folder) => path.join(folder, name)).find(existsSync);
+}
+
+/** Starts a program that is no server of ours, in the foreground; ready when its port answers. */
+export async function startProgram(name, program, args, port) {
+  const log = openSync(path.join(runDirectory(), `${name}-${stops.length}.log`), 'a');
+  const child = spawn(program, args, { stdio: ['ignore', log, log] });
+  closeSync(log);
+  const ended = once(child, 'exit');
+  atEnd(async () => {
+    child.kill('SIGCONT');
+    child.kill('SIGTERM');
+    await ended;
+  });
+  for (const giveUp = Date.now() + 10_000; Date.now() < giveUp; await sleep(20)) {
+    const probe = net.connect(port, '127.0.0.1');
+    const answers = await Promise.race([once(probe, 'connect').then(() => true), once(probe, 'error').then(() => false)]);
+    probe.destroy();
+    if (answers) return { pid: child.pid, signal: (signal) => child.kill(signal) };
+  }
+  throw new Error(`${name} did not start`);
 }
 
 /** Runs a program to its end and resolves with what it printed. */
