@@ -1,18 +1,13 @@
 import type { Server } from 'node:http';
 import 'reflect-metadata';
-import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { AppModule } from './app.module.js';
+import { createApplication } from './application.js';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.js';
 import { migrate } from './platform/database/migrate.js';
-import { configureHttp, createAdapter } from './platform/http/server.js';
-import { serveOpenApi } from './platform/http/openapi.js';
-import { ProblemFilter } from './platform/http/problem.filter.js';
 import { Lifecycle } from './platform/lifecycle.js';
 import { classify } from './platform/log/failures.js';
 import { createLogger, type Logger } from './platform/observability/logger.js';
-import { NestLogger } from './platform/observability/nest-logger.js';
 import { Workers } from './platform/workers.js';
 
 /**
@@ -26,16 +21,7 @@ async function main(): Promise<void> {
   const embedded = config.databaseUrl ? undefined : await startEmbeddedPostgres({ dataDir: config.dataDir, log: say });
   const databaseUrl = config.databaseUrl ?? embedded!.url;
 
-  let filter: ProblemFilter | undefined;
-  const adapter = createAdapter(config, (...problem) => filter?.answer(...problem));
-  const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(config, databaseUrl, logger),
-    adapter,
-    { bodyParser: false, logger: new NestLogger(logger) },
-  );
-  filter = app.get(ProblemFilter);
-  configureHttp(app, config, logger);
-  serveOpenApi(app);
+  const app = await createApplication(config, databaseUrl, logger);
   await app.listen(config.port, config.host);
 
   const lifecycle = app.get(Lifecycle);
