@@ -5,6 +5,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { Registry } from 'prom-client';
 import type { Config } from '../config.js';
 import { Audit } from './audit/audit.js';
+import { MetricsPage } from './cluster/child.js';
 import { CommandGateway } from './commands/command-gateway.js';
 import { CommandSteps } from './commands/command-steps.js';
 import { CommandRegistry } from './commands/command-registry.js';
@@ -64,6 +65,7 @@ export class PlatformModule {
       ...Object.values(pools.byJob).map(value),
       value(pools),
       { provide: Registry, useValue: registry },
+      value(new MetricsPage(registry)),
       ...cataloguesOf(modules).map(value),
       value(new TailBuffer(tailEvents)),
       value(new WakeUps()),

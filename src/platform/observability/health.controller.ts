@@ -2,7 +2,7 @@ import { Controller, Get, Optional, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import type { FastifyReply } from 'fastify';
-import { Registry } from 'prom-client';
+import { MetricsPage } from '../cluster/child.js';
 import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/checkpoints.js';
 import { ProjectionRunner, SagaRunner } from '../consumers/runners.js';
 import { isMigrated } from '../database/migrate.js';
@@ -22,7 +22,7 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly lifecycle: Lifecycle,
     private readonly pool: LogPool,
-    private readonly registry: Registry,
+    private readonly page: MetricsPage,
     @Optional() private readonly projections?: ProjectionRunner,
     @Optional() private readonly sagas?: SagaRunner,
   ) {}
@@ -44,8 +44,8 @@ export class HealthController {
 
   @Get('metrics')
   async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
-    void reply.header('content-type', this.registry.contentType);
-    return this.registry.metrics();
+    void reply.header('content-type', this.page.contentType);
+    return this.page.text();
   }
 
   private checkPhase(): HealthIndicatorResult {
