@@ -1,17 +1,20 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import type { Config } from './config.js';
-import { CatalogModule } from './modules/catalog/index.js';
-import { InventoryModule } from './modules/inventory/index.js';
-import { LedgerModule } from './modules/ledger/index.js';
-import { OrderingModule } from './modules/ordering/index.js';
+import { catalogModule } from './modules/catalog/index.js';
+import { inventoryModule } from './modules/inventory/index.js';
+import { ledgerModule } from './modules/ledger/index.js';
+import { orderingModule } from './modules/ordering/index.js';
+import { nestModule, type DomainModule } from './platform/domain-module.js';
 import type { Logger } from './platform/observability/logger.js';
 import { PlatformModule } from './platform/platform.module.js';
 
-/** Puts the modules on the platform. */
+export const productModules: readonly DomainModule[] = [ledgerModule, catalogModule, inventoryModule, orderingModule];
+
+/** Puts the modules on the platform, as much of them as the role of the process takes. */
 @Module({})
 export class AppModule {
-  static forRoot(config: Config, databaseUrl: string, logger: Logger): DynamicModule {
-    const modules = [LedgerModule, CatalogModule, InventoryModule, OrderingModule];
-    return { module: AppModule, imports: [PlatformModule.forRoot(config, databaseUrl, logger), ...modules] };
+  static forRoot(config: Config, databaseUrl: string, logger: Logger, modules = productModules): DynamicModule {
+    const platform = PlatformModule.forRoot(config, databaseUrl, logger, modules);
+    return { module: AppModule, imports: [platform, ...modules.map((module) => nestModule(module, config))] };
   }
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 
 /**
@@ -12,7 +13,15 @@ const integer = (min: number, max: number) =>
     .regex(/^\d+$/, `a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine((n) => n >= min && n <= max, `a whole number from ${min} to ${max}`);
-const workers = 'a whole number from 1 to 256, or auto';
+/** A whole number, or `auto`: what this machine's cores make of it. */
+const integerOrAuto = (min: number, max: number) => {
+  const takes = `a whole number from ${min} to ${max}, or auto`;
+  return z
+    .string()
+    .regex(/^(auto|\d+)$/, takes)
+    .transform((text) => (text === 'auto' ? text : Number(text)))
+    .refine((n) => n === 'auto' || (n >= min && n <= max), takes);
+};
 const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 500ms, 30s, 15m, 12h or 7d')
@@ -39,19 +48,14 @@ export const environment = {
   ROLE: z.enum(['all', 'command', 'query']).default('all'),
   SERVE_HTTP: flag.default(true),
   RUN_WORKERS: flag.default(true),
-  CLUSTER_WORKERS: z
-    .string()
-    .regex(/^(auto|[1-9]\d{0,2})$/, workers)
-    .transform((text) => (text === 'auto' ? text : Number(text)))
-    .refine((n) => n === 'auto' || n <= 256, workers)
-    .default(1),
+  CLUSTER_WORKERS: integerOrAuto(1, 256).default(1),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
   READ_DATABASE_URLS: urls(/^postgres(ql)?:$/, 'postgres:// URLs, separated by commas').optional(),
   REDIS_URL: urls(/^rediss?:$/, 'a redis:// URL, or several nodes of one cluster, separated by commas').optional(),
   CACHE_URL: urls(/^(rediss?|memcached):$/, 'a redis:// or memcached:// URL').optional(),
   CACHE_MB: integer(0, 65_536).default(64),
   CACHE_TTL_MS: integer(100, 86_400_000).default(60_000),
-  DATABASE_POOL_SIZE: integer(2, 200).default(10),
+  DATABASE_POOL_SIZE: integerOrAuto(2, 200).default('auto'),
   DATA_DIR: z.string().min(1).default('.rialto'),
   PARTITIONS: integer(1, 256).default(16),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
@@ -77,7 +81,7 @@ export interface Config {
   /** Whether this process drains the inbox and feeds the projections. */
   readonly runWorkers: boolean;
   /** Processes on this machine that share the port. */
-  readonly clusterWorkers: number | 'auto';
+  readonly clusterWorkers: number;
   /** Absent: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl?: string;
   /** Streaming replicas that queries read; empty: the primary. */
@@ -90,6 +94,7 @@ export interface Config {
   readonly cacheBytes: number;
   /** The longest time that an answer is kept, should nothing end it before. */
   readonly cacheTtlMs: number;
+  /** Connections for the reads of one process. */
   readonly databasePoolSize: number;
   readonly dataDir: string;
   /** Only used when the database is created; later it must agree with the database. */
@@ -121,20 +126,22 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(`${name}: got ${JSON.stringify(given[name])}; ${issue.message}`);
   }
   const e = parsed.data;
+  const cores = availableParallelism();
+  const clusterWorkers = e.CLUSTER_WORKERS === 'auto' ? cores : e.CLUSTER_WORKERS;
   return Object.freeze({
     host: e.HOST,
     port: e.PORT,
     role: e.ROLE,
     serveHttp: e.SERVE_HTTP,
     runWorkers: e.RUN_WORKERS,
-    clusterWorkers: e.CLUSTER_WORKERS,
+    clusterWorkers,
     databaseUrl: e.DATABASE_URL,
     readDatabaseUrls: e.READ_DATABASE_URLS ?? [],
     redisUrls: e.REDIS_URL,
     cacheUrls: e.CACHE_URL ?? e.REDIS_URL,
     cacheBytes: e.CACHE_MB * 1_048_576,
     cacheTtlMs: e.CACHE_TTL_MS,
-    databasePoolSize: e.DATABASE_POOL_SIZE,
+    databasePoolSize: e.DATABASE_POOL_SIZE === 'auto' ? readPoolSize(cores, clusterWorkers) : e.DATABASE_POOL_SIZE,
     dataDir: e.DATA_DIR,
     partitions: e.PARTITIONS,
     logLevel: e.LOG_LEVEL,
@@ -149,4 +156,12 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     shutdownDrainMs: e.SHUTDOWN_DRAIN_MS,
     shutdownTimeoutMs: e.SHUTDOWN_TIMEOUT_MS,
   });
+}
+
+/**
+ * Five connections for each core keep it busy while others wait for PostgreSQL; the processes of a machine share them.
+ * One process is one core's worth of JavaScript however many there are: beyond twenty they only queue in PostgreSQL.
+ */
+function readPoolSize(cores: number, processes: number): number {
+  return Math.min(20, Math.max(4, Math.ceil((5 * cores) / processes)));
 }

@@ -1,86 +1,111 @@
-import type { Server } from 'node:http';
 import 'reflect-metadata';
-import { NestFactory } from '@nestjs/core';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { AppModule } from './app.module.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, readConfig, type Config } from './config.js';
+import { isChild, primarySaysBegin, tellPrimary } from './platform/cluster/child.js';
+import { Cluster } from './platform/cluster/cluster.js';
+import { checkConnections } from './platform/database/connection-limit.js';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.js';
 import { migrate } from './platform/database/migrate.js';
-import { configureHttp, createAdapter } from './platform/http/server.js';
-import { serveOpenApi } from './platform/http/openapi.js';
-import { ProblemFilter } from './platform/http/problem.filter.js';
-import { Lifecycle } from './platform/lifecycle.js';
+import { StartError } from './platform/errors.js';
+import type { Service } from './platform/lifecycle.js';
 import { classify } from './platform/log/failures.js';
 import { createLogger, type Logger } from './platform/observability/logger.js';
-import { NestLogger } from './platform/observability/nest-logger.js';
-import { Workers } from './platform/workers.js';
+import { Serving } from './serving.js';
 
 /**
- * Reads the configuration, finds or starts a database, serves. HTTP listens before the database is there: health
- * answers from the first moment, and everything else says 503 until the database is reachable and migrated.
+ * Reads the configuration, finds or starts a database, serves: in this process, or in as many as are asked for. HTTP
+ * listens before the database is there: health answers from the first moment, and everything else says 503 until the
+ * database is reachable and migrated.
  */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const logger = createLogger(config.logLevel);
+  const logger = createLogger(config.logLevel, { sharesOutput: config.clusterWorkers > 1 });
+  if (isChild) return serveAsChild(config, logger);
+
   const say = (line: string) => process.stderr.write(`${line}\n`);
   const embedded = config.databaseUrl ? undefined : await startEmbeddedPostgres({ dataDir: config.dataDir, log: say });
   const databaseUrl = config.databaseUrl ?? embedded!.url;
+  const service = await (config.clusterWorkers > 1 ? Cluster : Serving).start(config, databaseUrl, logger);
+  const stopping = stopOnSignal(service, config, logger, () => embedded?.stop());
 
-  let filter: ProblemFilter | undefined;
-  const adapter = createAdapter(config, (...problem) => filter?.answer(...problem));
-  const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.forRoot(config, databaseUrl, logger),
-    adapter,
-    { bodyParser: false, logger: new NestLogger(logger) },
-  );
-  filter = app.get(ProblemFilter);
-  configureHttp(app, config, logger);
-  serveOpenApi(app);
-  await app.listen(config.port, config.host);
-
-  const lifecycle = app.get(Lifecycle);
-  const workers = new Workers(app, config, logger);
-  const stop = once(async (signal: NodeJS.Signals) => {
-    logger.info({ signal }, 'stopping');
-    lifecycle.phase = 'stopping';
-    const deadline = setTimeout(() => {
-      logger.fatal({ afterMs: config.shutdownTimeoutMs }, 'could not stop in time');
-      logger.flush();
-      process.exit(1);
-    }, config.shutdownTimeoutMs);
-    // In this order: nothing new comes in, what is under way gets its answer, and only then its means are taken away.
-    await workers.stopTaking();
-    // Closing ends the connections that are idle then; those that get their last answer later are idle after that.
-    const idle = setInterval(() => (app.getHttpServer() as Server).closeIdleConnections(), 50);
-    await app.close();
-    clearInterval(idle);
-    await workers.end();
-    await embedded?.stop();
-    clearTimeout(deadline);
-    logger.info('stopped');
-    logger.flush();
-    process.exit(0);
-  });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal));
-
-  await migrateWhenReachable(databaseUrl, config, logger, lifecycle);
-  if (lifecycle.phase !== 'starting') return;
-  await workers.start();
-  lifecycle.phase = 'ready';
-  const address = `http://${config.host}:${addressPort(app)}`;
-  if (!config.databaseUrl) say(thingsToTry(address));
-  process.stdout.write(`Rialto is ready on ${address}\n`);
+  await prepareDatabase(databaseUrl, service.connectionsMax, config, logger, stopping);
+  if (stopping.aborted) return;
+  await service.begin();
+  if (stopping.aborted) return;
+  if (!config.databaseUrl) say(thingsToTry(service.address));
+  process.stdout.write(`Rialto is ready on ${service.address}\n`);
 }
 
-/** A database that is not there yet will be; one that this build must not touch will not get better. */
-async function migrateWhenReachable(url: string, config: Config, logger: Logger, lifecycle: Lifecycle): Promise<void> {
-  for (let failures = 0; lifecycle.phase === 'starting'; failures++) {
+/** One of the processes of a cluster: its primary looks after the database, and says when to begin and to stop. */
+async function serveAsChild(config: Config, logger: Logger): Promise<void> {
+  const service = await Serving.start(config, config.databaseUrl!, logger);
+  const stopping = stopOnSignal(service, config, logger);
+  const begin = primarySaysBegin();
+  const { address, connectionsMax } = service;
+  tellPrimary({ rialto: 'listening', address, connectionsMax });
+  await begin;
+  if (stopping.aborted) return;
+  await service.begin();
+  tellPrimary({ rialto: 'ready' });
+}
+
+/** Ends the process in good order when it is told to stop, and at once when it is told again. */
+function stopOnSignal(
+  service: Service,
+  { shutdownDrainMs, shutdownTimeoutMs }: Config,
+  logger: Logger,
+  afterwards: () => Promise<void> | undefined = () => undefined,
+): AbortSignal {
+  const asked = new AbortController();
+  const end = (code: number): never => {
+    logger.flush();
+    process.exit(code);
+  };
+  const giveUp = (why: string): never => {
+    logger.fatal(why);
+    return end(1);
+  };
+  const stop = async (signal: NodeJS.Signals) => {
+    if (asked.signal.aborted) {
+      // A terminal's Ctrl-C reaches the children beside what their primary tells them: it has the say.
+      return isChild ? undefined : giveUp('told to stop a second time');
+    }
+    asked.abort();
+    logger.info({ signal }, 'stopping');
+    // The children of a cluster have this long, and their primary a second more.
+    const limitMs = shutdownDrainMs + shutdownTimeoutMs + (service instanceof Cluster ? 1_000 : 0);
+    setTimeout(() => giveUp('could not stop in time'), limitMs);
     try {
-      return await migrate(url, { partitions: config.partitions, log: (line) => logger.info(line) });
+      await service.stop();
+      await afterwards();
     } catch (error) {
-      if (classify(error) !== 'unreachable') throw error;
-      if (failures % 20 === 0) logger.warn({ err: error }, 'the database can not be reached; trying again');
-      await new Promise((resume) => setTimeout(resume, 250));
+      logger.error({ err: error }, 'could not stop in good order');
+      return end(1);
+    }
+    logger.info('stopped');
+    return end(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal));
+  return asked.signal;
+}
+
+/** A database that is not there yet will be; one that this build must not touch, or that is too small, stays so. */
+async function prepareDatabase(
+  url: string,
+  connectionsMax: number,
+  { partitions }: Config,
+  logger: Logger,
+  stopping: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; !stopping.aborted; failures++) {
+    try {
+      await checkConnections(url, connectionsMax, (line) => logger.warn(line));
+      return await migrate(url, { partitions, log: (line) => logger.info(line) });
+    } catch (error) {
+      const kind = classify(error);
+      if (kind !== 'unreachable' && kind !== 'transient') throw error;
+      if (failures % 20 === 0) logger.warn({ err: error }, 'the database can not be used yet; trying again');
+      await sleep(250);
     }
   }
 }
@@ -98,17 +123,9 @@ The API is documented at ${address}/docs
 `;
 }
 
-function addressPort(app: NestFastifyApplication): number {
-  return (app.getHttpServer().address() as { port: number }).port;
-}
-
-function once<Argument>(work: (argument: Argument) => Promise<void>): (argument: Argument) => Promise<void> {
-  let running: Promise<void> | undefined;
-  return (argument) => (running ??= work(argument));
-}
-
 main().catch((error: unknown) => {
-  const line = error instanceof ConfigError ? error.message : ((error as Error).stack ?? String(error));
+  const isForTheOperator = error instanceof ConfigError || error instanceof StartError;
+  const line = isForTheOperator ? error.message : ((error as Error).stack ?? String(error));
   process.stderr.write(`Rialto can not start: ${line}\n`);
   process.exit(1);
 });

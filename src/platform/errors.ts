@@ -15,3 +15,6 @@ export class OverloadedError extends UnavailableError {
     super('overloaded', 'more writes are waiting than this node takes on; come again');
   }
 }
+
+/** What keeps the process from starting, in words for whoever starts it. */
+export class StartError extends Error {}

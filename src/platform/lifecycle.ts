@@ -2,3 +2,15 @@
 export class Lifecycle {
   phase: 'starting' | 'ready' | 'stopping' = 'starting';
 }
+
+/** What main.ts starts and stops: this process, or the processes of a cluster. */
+export interface Service {
+  /** Where it listens, from the moment it is made. */
+  readonly address: string;
+  /** The most connections to the primary database that it ever holds. */
+  readonly connectionsMax: number;
+  /** Once the database is there and migrated. Resolves when everything is ready. */
+  begin(): Promise<void>;
+  /** Resolves when everything that was under way is done; rejects when something was left. */
+  stop(): Promise<void>;
+}

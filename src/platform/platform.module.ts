@@ -1,10 +1,11 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { CommandBus, CqrsModule, QueryBus } from '@nestjs/cqrs';
 import { TerminusModule } from '@nestjs/terminus';
 import { Registry } from 'prom-client';
 import type { Config } from '../config.js';
 import { Audit } from './audit/audit.js';
+import { MetricsPage } from './cluster/child.js';
 import { CommandGateway } from './commands/command-gateway.js';
 import { CommandSteps } from './commands/command-steps.js';
 import { CommandRegistry } from './commands/command-registry.js';
@@ -15,13 +16,14 @@ import { ProjectionCatalogue } from './consumers/projection-catalogue.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
 import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Visibility } from './consumers/visibility.js';
-import { createPools, LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
+import { createPools, LogPool, Pools, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
 import { QueryPool } from './database/query-pool.js';
+import { hasSide, type DomainModule, type SideName } from './domain-module.js';
 import { ProblemCatalogue } from './http/problem.js';
 import { ProblemsController } from './http/problems.controller.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { QueryGateway } from './http/query-gateway.js';
-import { RouteTable } from './http/route-table.js';
+import { RouteTable, type ApiControllers } from './http/route-table.js';
 import { Lifecycle } from './lifecycle.js';
 import { EventCatalogue } from './log/catalogue.js';
 import { DatabaseClock } from './log/database-clock.js';
@@ -40,132 +42,161 @@ import type { Logger } from './observability/logger.js';
 import { WakeUps } from './queue/wake-ups.js';
 
 const tailEvents = 20_000;
+/** A process that only writes looks into a view now and then, for those who wait for what becomes of their orders. */
+const queryPoolSizeOfCommands = 2;
 
 /** The machinery every module builds on: it knows events, and never an account. */
 @Module({})
 export class PlatformModule {
-  static forRoot(config: Config, databaseUrl: string, logger: Logger): DynamicModule {
-    const pools = createPools(databaseUrl, config.databasePoolSize, (error) =>
+  static forRoot(config: Config, databaseUrl: string, logger: Logger, modules: readonly DomainModule[]): DynamicModule {
+    const [hasCommands, hasQueries] = [hasSide(config.role, 'commands'), hasSide(config.role, 'queries')];
+    const queryPoolSize = hasQueries ? config.databasePoolSize : queryPoolSizeOfCommands;
+    const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) });
     const registry = new Registry();
-    watchPools(registry, pools);
-    const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });
-    const lagPool = pools.log;
+    watchPools(registry, pools.byJob);
+    const lagPool = both.log;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
+    const shared: Provider[] = [
+      ...Object.values(pools.byJob).map(value),
+      value(pools),
+      { provide: Registry, useValue: registry },
+      value(new MetricsPage(registry)),
+      ...cataloguesOf(modules).map(value),
+      value(new TailBuffer(tailEvents)),
+      value(new WakeUps()),
+      value(new RouteTable(apiControllers(modules), config)),
+      value(new Lifecycle()),
+      value(new HttpMetrics(registry)),
+      {
+        provide: Visibility,
+        useFactory: () =>
+          new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
+      },
+      { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
+      {
+        provide: ProblemFilter,
+        inject: [ProblemCatalogue, RouteTable],
+        useFactory: (problems: ProblemCatalogue, routes: RouteTable) => new ProblemFilter(problems, routes, logger),
+      },
+    ];
+    const commands: Provider[] = [
+      value(new DatabaseClock()),
+      value(new CommandMetrics(registry)),
+      CommandRegistry,
+      CommandGateway,
+      {
+        provide: LogWriter,
+        inject: [WriterPool, EventCatalogue, TailBuffer, DatabaseClock, WakeUps],
+        useFactory: (
+          pool: WriterPool,
+          catalogue: EventCatalogue,
+          tail: TailBuffer,
+          clock: DatabaseClock,
+          wakeUps: WakeUps,
+        ) =>
+          new LogWriter(pool, catalogue, tail, clock, new WriterMetrics(registry), {
+            partitions: config.partitions,
+            queueLimit: config.writerQueueLimit,
+            stateCacheBytes: config.stateCacheBytes,
+            onCommitted: () => wakeUps.wake('projections'),
+          }),
+      },
+      {
+        provide: SagaRunner,
+        inject: [SagasPool, EventCatalogue, TailBuffer, Visibility, SagaCatalogue],
+        useFactory: (
+          pool: SagasPool,
+          catalogue: EventCatalogue,
+          tail: TailBuffer,
+          visibility: Visibility,
+          sagas: SagaCatalogue,
+        ) => new SagaRunner(pool, catalogue, tail, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
+      },
+      SagaCatalogue,
+      CommandSteps,
+      { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool, config.commandClaimMs) },
+      {
+        provide: InboxWorker,
+        inject: [Inbox, CommandRegistry, CommandBus, WakeUps],
+        useFactory: (inbox: Inbox, registered: CommandRegistry, bus: CommandBus, wakeUps: WakeUps) =>
+          new InboxWorker(inbox, registered, bus, wakeUps, new InboxMetrics(registry, lagPool), logger),
+      },
+    ];
+    const queries: Provider[] = [
+      {
+        provide: ProjectionRunner,
+        inject: [ProjectionsPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
+        useFactory: (
+          pool: ProjectionsPool,
+          catalogue: EventCatalogue,
+          tail: TailBuffer,
+          visibility: Visibility,
+          views: ProjectionCatalogue,
+        ) => new ProjectionRunner(pool, catalogue, tail, visibility, consumerMetrics, () => views.consumers(), onPoison),
+      },
+      {
+        provide: QueryGateway,
+        inject: [QueryBus, Visibility],
+        useFactory: (bus: QueryBus, visibility: Visibility) => new QueryGateway(bus, visibility, config),
+      },
+    ];
     return {
       module: PlatformModule,
       global: true,
       imports: [CqrsModule.forRoot(), DiscoveryModule, TerminusModule.forRoot({ logger: false })],
-      controllers: [CommandsController, HealthController, ProblemsController],
-      providers: [
-        ...Object.values(pools).map(value),
-        { provide: Registry, useValue: registry },
-        value(new EventCatalogue()),
-        value(new ProjectionCatalogue()),
-        value(new ProblemCatalogue()),
-        value(new Audit()),
-        value(new TailBuffer(tailEvents)),
-        value(new DatabaseClock()),
-        value(new WakeUps()),
-        value(new RouteTable()),
-        value(new Lifecycle()),
-        value(new HttpMetrics(registry)),
-        value(new CommandMetrics(registry)),
-        CommandRegistry,
-        CommandGateway,
-        {
-          provide: LogWriter,
-          inject: [WriterPool, EventCatalogue, TailBuffer, DatabaseClock, WakeUps],
-          useFactory: (
-            pool: WriterPool,
-            catalogue: EventCatalogue,
-            tail: TailBuffer,
-            clock: DatabaseClock,
-            wakeUps: WakeUps,
-          ) =>
-            new LogWriter(pool, catalogue, tail, clock, new WriterMetrics(registry), {
-              partitions: config.partitions,
-              queueLimit: config.writerQueueLimit,
-              stateCacheBytes: config.stateCacheBytes,
-              onCommitted: () => wakeUps.wake('projections'),
-            }),
-        },
-        {
-          provide: Visibility,
-          useFactory: () =>
-            new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
-        },
-        {
-          provide: ProjectionRunner,
-          inject: [ProjectionsPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
-          useFactory: (
-            pool: ProjectionsPool,
-            catalogue: EventCatalogue,
-            tail: TailBuffer,
-            visibility: Visibility,
-            projections: ProjectionCatalogue,
-          ) =>
-            new ProjectionRunner(
-              pool,
-              catalogue,
-              tail,
-              visibility,
-              consumerMetrics,
-              () => projections.consumers(),
-              onPoison,
-            ),
-        },
-        {
-          provide: SagaRunner,
-          inject: [SagasPool, EventCatalogue, TailBuffer, Visibility, SagaCatalogue],
-          useFactory: (
-            pool: SagasPool,
-            catalogue: EventCatalogue,
-            tail: TailBuffer,
-            visibility: Visibility,
-            sagas: SagaCatalogue,
-          ) =>
-            new SagaRunner(pool, catalogue, tail, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
-        },
-        SagaCatalogue,
-        CommandSteps,
-        { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool, config.commandClaimMs) },
-        {
-          provide: InboxWorker,
-          inject: [Inbox, CommandRegistry, CommandBus, WakeUps],
-          useFactory: (inbox: Inbox, commands: CommandRegistry, bus: CommandBus, wakeUps: WakeUps) =>
-            new InboxWorker(inbox, commands, bus, wakeUps, new InboxMetrics(registry, lagPool), logger),
-        },
-        { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
-        {
-          provide: QueryGateway,
-          inject: [QueryBus, Visibility],
-          useFactory: (bus: QueryBus, visibility: Visibility) => new QueryGateway(bus, visibility, config),
-        },
-        {
-          provide: ProblemFilter,
-          inject: [ProblemCatalogue, RouteTable],
-          useFactory: (problems: ProblemCatalogue, routes: RouteTable) => new ProblemFilter(problems, routes, logger),
-        },
+      controllers: [
+        HealthController,
+        ...(config.serveHttp ? [ProblemsController] : []),
+        ...(config.serveHttp && hasCommands ? platformControllers.commands : []),
       ],
+      providers: [...shared, ...(hasCommands ? commands : []), ...(hasQueries ? queries : [])],
       exports: [
-        ...Object.values(pools).map((pool) => pool.constructor as new () => object),
+        ...Object.values(pools.byJob).map((pool) => pool.constructor as Type),
         Registry,
         CqrsModule,
         EventCatalogue,
         ProjectionCatalogue,
         ProblemCatalogue,
         Audit,
-        LogWriter,
-        CommandGateway,
-        CommandSteps,
         TailBuffer,
-        QueryGateway,
         QueryPool,
+        ...(hasCommands ? [LogWriter, CommandGateway, CommandSteps] : []),
+        ...(hasQueries ? [QueryGateway] : []),
       ],
     };
   }
 }
+
+/** The platform's own part of the API. */
+const platformControllers: ApiControllers = { commands: [CommandsController], queries: [] };
+
+/** Every route that some process serves comes from these. */
+export function apiControllers(modules: readonly DomainModule[]): ApiControllers {
+  const ofModules = (side: SideName) => modules.flatMap((module) => module[side].controllers);
+  return {
+    commands: [...platformControllers.commands, ...ofModules('commands')],
+    queries: [...platformControllers.queries, ...ofModules('queries')],
+  };
+}
+
+/** What all modules together know; every process has all of it, whatever its role. */
+function cataloguesOf(modules: readonly DomainModule[]): readonly object[] {
+  const events = new EventCatalogue();
+  const problems = new ProblemCatalogue();
+  const projections = new ProjectionCatalogue();
+  const audit = new Audit();
+  for (const module of modules) {
+    events.add(module.events);
+    problems.add(module.problems);
+    projections.add(...module.projections);
+    audit.add(...(module.invariants ?? []));
+  }
+  return [events, problems, projections, audit];
+}
+
+const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });

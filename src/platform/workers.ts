@@ -5,11 +5,12 @@ import { Inbox } from './commands/inbox.js';
 import type { ConsumerRunner } from './consumers/consumer-runner.js';
 import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
-import { LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
+import { Pools } from './database/pools.js';
+import { hasSide } from './domain-module.js';
 import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
-import { WakeUps, Worker } from './queue/wake-ups.js';
+import { WakeUps, Worker, type Queue, type WorkerOptions } from './queue/wake-ups.js';
 
 /** A run costs a millisecond of CPU however little there is: one for every commit took a third of the machine. */
 const projectionsRestMs = 2;
@@ -18,69 +19,72 @@ const sagasRestMs = 1;
 const purgeIntervalMs = 10_000;
 const purgeAtOnce = 1_000;
 
-/** What a process does besides answering requests: drain the inbox, feed projections and sagas, purge old commands. */
+/**
+ * What a process does besides answering requests: one with commands drains the inbox, feeds the sagas and purges old
+ * commands; one with queries feeds the projections.
+ */
 export class Workers {
-  private readonly workers: Worker[];
-  private readonly runners: readonly ConsumerRunner[];
-  private readonly inboxWorker: InboxWorker;
+  private readonly workers: Worker[] = [];
+  private readonly runners: ConsumerRunner[] = [];
+  private readonly inboxWorker: InboxWorker | undefined;
 
   constructor(
     private readonly app: INestApplicationContext,
-    config: Config,
-    logger: Logger,
+    private readonly config: Config,
+    private readonly logger: Logger,
   ) {
     const { sweepIntervalMs } = config;
-    const inbox = app.get(Inbox, { strict: false });
-    const inboxWorker = app.get(InboxWorker, { strict: false });
-    const projectionRunner = app.get(ProjectionRunner, { strict: false });
-    const sagaRunner = app.get(SagaRunner, { strict: false });
-    const wakeUps = app.get(WakeUps, { strict: false });
-    const onError = (task: string) => (error: unknown) => logger.error({ err: error, task }, 'a worker failed');
-
-    const commands = new Worker({ sweepIntervalMs, work: () => inboxWorker.run(), onError: onError('commands') });
-    const projections = new Worker({
-      sweepIntervalMs,
-      restMs: projectionsRestMs,
-      work: () => projectionRunner.run(),
-      onError: onError('projections'),
-    });
-    const sagas = new Worker({
-      sweepIntervalMs,
-      restMs: sagasRestMs,
-      work: () => sagaRunner.run(),
-      onError: onError('sagas'),
-    });
-    const purge = new Worker({
-      sweepIntervalMs: purgeIntervalMs,
-      work: async () => (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce,
-      onError: onError('purge'),
-    });
-    const sagaCatalogue = app.get(SagaCatalogue, { strict: false });
-    app.get(TailBuffer, { strict: false }).onPush((events) => {
-      if (sagaCatalogue.hasNews(events)) wakeUps.wake('sagas');
-    });
-    wakeUps.onWake('commands', () => commands.wake());
-    wakeUps.onWake('projections', () => projections.wake());
-    wakeUps.onWake('sagas', () => sagas.wake());
-    this.workers = config.runWorkers ? [commands, projections, sagas, purge] : [];
-    this.runners = [projectionRunner, sagaRunner];
-    this.inboxWorker = inboxWorker;
+    if (hasSide(config.role, 'commands')) {
+      const inbox = app.get(Inbox, { strict: false });
+      const inboxWorker = app.get(InboxWorker, { strict: false });
+      this.inboxWorker = inboxWorker;
+      const sagaRunner = app.get(SagaRunner, { strict: false });
+      this.runners.push(sagaRunner);
+      const sagas = app.get(SagaCatalogue, { strict: false });
+      const wakeUps = app.get(WakeUps, { strict: false });
+      app.get(TailBuffer, { strict: false }).onPush((events) => {
+        if (sagas.hasNews(events)) wakeUps.wake('sagas');
+      });
+      this.addQueue('commands', { sweepIntervalMs, work: () => inboxWorker.run() });
+      this.addQueue('sagas', { sweepIntervalMs, restMs: sagasRestMs, work: () => sagaRunner.run() });
+      this.add('purge', {
+        sweepIntervalMs: purgeIntervalMs,
+        work: async () => (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce,
+      });
+    }
+    if (hasSide(config.role, 'queries')) {
+      const projectionRunner = app.get(ProjectionRunner, { strict: false });
+      this.runners.push(projectionRunner);
+      this.addQueue('projections', { sweepIntervalMs, restMs: projectionsRestMs, work: () => projectionRunner.run() });
+    }
   }
 
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.prepare();
-    for (const worker of this.workers) worker.start();
+    if (this.config.runWorkers) for (const worker of this.workers) worker.start();
   }
 
+  /** Nothing more is taken up; resolves when what was taken up is done. */
   async stopTaking(): Promise<void> {
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    await this.inboxWorker.idle();
+    await this.inboxWorker?.idle();
   }
 
   /** When nothing asks for the log any more. */
   async end(): Promise<void> {
-    await this.app.get(LogWriter, { strict: false }).close();
-    const pools = [WriterPool, ProjectionsPool, SagasPool, LogPool, QueriesPool];
-    await Promise.all(pools.map((pool) => this.app.get(pool, { strict: false }).end()));
+    if (hasSide(this.config.role, 'commands')) await this.app.get(LogWriter, { strict: false }).close();
+    await this.app.get(Pools, { strict: false }).end();
+  }
+
+  private addQueue(queue: Queue, options: Omit<WorkerOptions, 'onError'>): void {
+    const worker = this.add(queue, options);
+    this.app.get(WakeUps, { strict: false }).onWake(queue, () => worker.wake());
+  }
+
+  private add(task: string, options: Omit<WorkerOptions, 'onError'>): Worker {
+    const onError = (error: unknown) => this.logger.error({ err: error, task }, 'a worker failed');
+    const worker = new Worker({ ...options, onError });
+    this.workers.push(worker);
+    return worker;
   }
 }

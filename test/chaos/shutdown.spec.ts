@@ -2,10 +2,12 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { HttpClient, LedgerClient } from '../support/client.js';
+import { after, HttpClient, LedgerClient } from '../support/client.js';
 import { createTestPool } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { type RialtoServer, rialto } from '../support/server.js';
+import { Shop } from '../support/shop.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { Load, nothing } from './load.js';
 
@@ -66,6 +68,58 @@ describe('Asked to stop', () => {
     expect(await stopped).toBe(0);
     expect(front.log).not.toContain('could not stop in time');
     ledger.http.close();
+  });
+
+  test('a process says that it is not ready, and still answers everybody until the load balancer has noticed', async () => {
+    const drained = await rialto(postgres.url, { SHUTDOWN_DRAIN_MS: '2000' });
+    await drained.start();
+    const http = new HttpClient(drained);
+    const ledger = new LedgerClient(http, 'drained');
+    await ledger.openSource('world');
+    const stopped = drained.stop();
+    const ready = await eventually(() => http.get('/health/ready'), ({ status }) => status === 503);
+    expect(ready.body.details.process).toEqual({ status: 'down', phase: 'stopping' });
+    const [write, live] = [await ledger.openAccount('late'), await http.get('/health/live')];
+    expect([write.status, live.status, write.headers.connection]).toEqual([201, 200, 'close']);
+    // Also what is worked off: the account is in a view, and the accepted command is run.
+    expect((await ledger.account('late', '', after(write))).status).toBe(200);
+    const accepted = await ledger.openAccount('later', {}, { prefer: 'respond-async' });
+    await eventually(() => http.get(accepted.headers.location!), ({ body }) => body.status === 'executed');
+    expect(await stopped).toBe(0);
+    http.close();
+  });
+
+  test('a process does not wait for what becomes of an order: it says that it was accepted', async () => {
+    const shop = await new Shop(new HttpClient(server), 'stopped-shop').open();
+    await shop.sells('cup', 10, '1000');
+    await shop.customer('ann');
+    // Nobody checks out: the other one is gone, and this one has no workers.
+    await server.stop();
+    const front = await rialto(postgres.url, { RUN_WORKERS: 'false' });
+    await front.start();
+    const http = new HttpClient(front);
+    const order = { customerId: 'ann', lines: [{ sku: 'cup', quantity: 1 }], payment: { ledger: 'stopped-shop', account: 'ann' } };
+    const waiting = http.post('/v1/orders', { orderId: 'waits', ...order }, { prefer: 'wait=30' });
+    await eventually(
+      async () => (await pool.query(`SELECT 1 FROM events WHERE stream = 'order/waits'`)).rowCount,
+      (rows) => rows === 1,
+    );
+    expect(await front.stop()).toBe(0);
+    const { status, headers, body } = await waiting;
+    expect([status, headers.location, body.status]).toEqual([202, '/v1/orders/waits', 'placed']);
+    for (const client of [http, shop.http]) client.close();
+  });
+
+  test('a second time, a process ends at once', async () => {
+    const hurried = await rialto(postgres.url, { SHUTDOWN_DRAIN_MS: '60000' });
+    await hurried.start();
+    const http = new HttpClient(hurried);
+    hurried.signal('SIGTERM');
+    await eventually(() => http.get('/health/ready'), ({ status }) => status === 503);
+    hurried.signal('SIGTERM');
+    expect(await hurried.exit()).toBe(1);
+    expect(hurried.log).toContain('told to stop a second time');
+    http.close();
   });
 
   test('a process does not wait for ever for a request that never ends', async () => {

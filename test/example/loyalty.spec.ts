@@ -7,7 +7,7 @@ import { type Answer, after, HttpClient } from '../support/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
 import { Shop } from '../support/shop.js';
-import { LoyaltyModule } from './loyalty/index.js';
+import { loyaltyModule } from './loyalty/index.js';
 import { LoyaltyViews1700000000099 } from './migrations/0099-loyalty-views.js';
 
 describe('The loyalty programme over HTTP', () => {
@@ -22,7 +22,7 @@ describe('The loyalty programme over HTTP', () => {
   beforeAll(async () => {
     database = await createTestDatabase();
     await apply(database.url, LoyaltyViews1700000000099);
-    application = await startApplication(database.url, LoyaltyModule);
+    application = await startApplication(database.url, loyaltyModule);
     http = new HttpClient(application);
     shop = await new Shop(http, 'shop').open();
     await shop.sells('mug', 1_000, '1299');

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -71,6 +72,16 @@ export class RialtoServer {
     });
   }
 
+  get pid(): number {
+    return this.child!.pid!;
+  }
+
+  /** The processes that it has started. */
+  async childPids(): Promise<number[]> {
+    const text = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
+    return text.split(' ').filter(Boolean).map(Number);
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child!.kill(signal);
   }
@@ -89,7 +100,8 @@ export class RialtoServer {
     return this.exit();
   }
 
-  private async exit(): Promise<number | null> {
+  /** Resolves with its exit code when it ends. */
+  async exit(): Promise<number | null> {
     const child = this.child!;
     if (this.isRunning) await once(child, 'exit');
     return child.exitCode;

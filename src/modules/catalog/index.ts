@@ -1,5 +1,5 @@
 /** The catalogue's face: what other modules may use. */
-export { CatalogModule } from './catalog.module.js';
+export { catalogModule } from './catalog.module.js';
 export { CreateProduct } from './commands/create-product.js';
 export { ChangeProduct } from './commands/change-product.js';
 export { PutVariant } from './commands/put-variant.js';

@@ -1,5 +1,5 @@
 /** The inventory's face: what other modules may use. */
-export { InventoryModule } from './inventory.module.js';
+export { inventoryModule } from './inventory.module.js';
 export { ReceiveStock } from './commands/receive-stock.js';
 export { AdjustStock } from './commands/adjust-stock.js';
 export { ReserveStock } from './commands/reserve-stock.js';

@@ -1,8 +1,4 @@
-import { Module } from '@nestjs/common';
-import { Audit } from '../../platform/audit/audit.js';
-import { ProjectionCatalogue } from '../../platform/consumers/projection-catalogue.js';
-import { ProblemCatalogue } from '../../platform/http/problem.js';
-import { EventCatalogue } from '../../platform/log/catalogue.js';
+import type { DomainModule } from '../../platform/domain-module.js';
 import { AdjustStockHandler } from './commands/adjust-stock.js';
 import { CommitReservationHandler } from './commands/commit-reservation.js';
 import { ExpireReservationHandler } from './commands/expire-reservation.js';
@@ -18,27 +14,26 @@ import { inventoryMovements, ListMovementsHandler } from './views/movements.js';
 import { GetReservationHandler, inventoryReservations } from './views/reservations.js';
 import { GetAvailableHandler, GetStockHandler, inventoryStock } from './views/stock.js';
 
-const commands = [
-  ReceiveStockHandler,
-  AdjustStockHandler,
-  ReserveStockHandler,
-  CommitReservationHandler,
-  ReleaseReservationHandler,
-  ExpireReservationHandler,
-];
-
-const queries = [GetStockHandler, GetAvailableHandler, ListMovementsHandler, GetReservationHandler];
-
 /** Stock: what is there, where, and for whom it is kept. Partition key: the SKU. */
-@Module({
-  controllers: [InventoryController, InventoryQueriesController],
-  providers: [...commands, ...queries],
-})
-export class InventoryModule {
-  constructor(events: EventCatalogue, problems: ProblemCatalogue, projections: ProjectionCatalogue, audit: Audit) {
-    events.add(inventoryEvents);
-    problems.add(inventoryProblems);
-    projections.add(inventoryStock, inventoryReservations, inventoryMovements);
-    audit.add(...inventoryInvariants);
-  }
-}
+export const inventoryModule: DomainModule = {
+  name: 'inventory',
+  events: inventoryEvents,
+  problems: inventoryProblems,
+  projections: [inventoryStock, inventoryReservations, inventoryMovements],
+  invariants: inventoryInvariants,
+  commands: {
+    controllers: [InventoryController],
+    providers: [
+      ReceiveStockHandler,
+      AdjustStockHandler,
+      ReserveStockHandler,
+      CommitReservationHandler,
+      ReleaseReservationHandler,
+      ExpireReservationHandler,
+    ],
+  },
+  queries: {
+    controllers: [InventoryQueriesController],
+    providers: [GetStockHandler, GetAvailableHandler, ListMovementsHandler, GetReservationHandler],
+  },
+};

@@ -1,5 +1,5 @@
 /** The ledger's face: what other modules may use. */
-export { LedgerModule } from './ledger.module.js';
+export { ledgerModule } from './ledger.module.js';
 export { OpenAccount } from './commands/open-account.js';
 export { PostTransaction } from './commands/post-transaction.js';
 export { CaptureTransaction } from './commands/capture-transaction.js';

@@ -1,8 +1,4 @@
-import { Module } from '@nestjs/common';
-import { Audit } from '../../platform/audit/audit.js';
-import { ProjectionCatalogue } from '../../platform/consumers/projection-catalogue.js';
-import { ProblemCatalogue } from '../../platform/http/problem.js';
-import { EventCatalogue } from '../../platform/log/catalogue.js';
+import type { DomainModule } from '../../platform/domain-module.js';
 import { CaptureTransactionHandler } from './commands/capture-transaction.js';
 import { CloseAccountHandler } from './commands/close-account.js';
 import { ExpireTransactionHandler } from './commands/expire-transaction.js';
@@ -21,36 +17,35 @@ import { GetBalanceAtHandler, ledgerEntries, ListEntriesHandler } from './views/
 import { GetTransactionHandler, ledgerTransactions } from './views/transactions.js';
 import { GetTrialBalanceHandler, ledgerTrialBalances } from './views/trial-balance.js';
 
-const commands = [
-  OpenAccountHandler,
-  CloseAccountHandler,
-  PostTransactionHandler,
-  PostTransactionsHandler,
-  CaptureTransactionHandler,
-  VoidTransactionHandler,
-  ExpireTransactionHandler,
-  ReverseTransactionHandler,
-];
-
-const queries = [
-  GetAccountHandler,
-  ListAccountsHandler,
-  ListEntriesHandler,
-  GetBalanceAtHandler,
-  GetTransactionHandler,
-  GetTrialBalanceHandler,
-];
-
 /** Double-entry book-keeping: accounts and the transactions between them. Partition key: the ledger's name. */
-@Module({
-  controllers: [LedgerController, LedgerQueriesController],
-  providers: [...commands, ...queries],
-})
-export class LedgerModule {
-  constructor(events: EventCatalogue, problems: ProblemCatalogue, projections: ProjectionCatalogue, audit: Audit) {
-    events.add(ledgerEvents);
-    problems.add(ledgerProblems);
-    projections.add(ledgerAccounts, ledgerEntries, ledgerTransactions, ledgerTrialBalances);
-    audit.add(...ledgerInvariants);
-  }
-}
+export const ledgerModule: DomainModule = {
+  name: 'ledger',
+  events: ledgerEvents,
+  problems: ledgerProblems,
+  projections: [ledgerAccounts, ledgerEntries, ledgerTransactions, ledgerTrialBalances],
+  invariants: ledgerInvariants,
+  commands: {
+    controllers: [LedgerController],
+    providers: [
+      OpenAccountHandler,
+      CloseAccountHandler,
+      PostTransactionHandler,
+      PostTransactionsHandler,
+      CaptureTransactionHandler,
+      VoidTransactionHandler,
+      ExpireTransactionHandler,
+      ReverseTransactionHandler,
+    ],
+  },
+  queries: {
+    controllers: [LedgerQueriesController],
+    providers: [
+      GetAccountHandler,
+      ListAccountsHandler,
+      ListEntriesHandler,
+      GetBalanceAtHandler,
+      GetTransactionHandler,
+      GetTrialBalanceHandler,
+    ],
+  },
+};

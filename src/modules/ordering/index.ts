@@ -1,5 +1,5 @@
 /** Ordering's face: what other modules may use. */
-export { OrderingModule } from './ordering.module.js';
+export { orderingModule } from './ordering.module.js';
 export { PlaceOrder } from './commands/place-order.js';
 export { CancelOrder } from './commands/cancel-order.js';
 export { FulfilOrder } from './commands/fulfil-order.js';

@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { QueryPool } from '../../platform/database/query-pool.js';
 import { arrayLiteral } from '../../platform/database/array-literal.js';
 import { TailBuffer } from '../../platform/log/tail-buffer.js';
@@ -22,10 +22,11 @@ const newsworthy = new Set<string>([
  * others do is found by one query for all that wait, repeated while there are any. A hint: whoever is told looks.
  */
 @Injectable()
-export class OrderNews {
+export class OrderNews implements OnModuleDestroy {
   private readonly waiting = new Map<string, Set<() => void>>();
   private readonly logger = new Logger(OrderNews.name);
   private poll: NodeJS.Timeout | undefined;
+  private hasEnded = false;
 
   constructor(
     tail: TailBuffer,
@@ -37,10 +38,19 @@ export class OrderNews {
   }
 
   /**
-   * Watches an order from now on. `next` resolves when there may be news since it was last asked, and at the latest
-   * at the deadline; `stop` must be called in the end.
+   * The process stops: its sagas already do nothing more, and a request that waits for them would keep HTTP from
+   * closing for as long as its client had cared to wait.
    */
-  watch(orderId: string): { next(deadlineMs: number): Promise<void>; stop(): void } {
+  onModuleDestroy(): void {
+    this.hasEnded = true;
+    for (const orderId of this.waiting.keys()) this.tell(orderId);
+  }
+
+  /**
+   * Watches an order from now on. `next` resolves when there may be news since it was last asked, and at the latest
+   * at the deadline, or when there will be none any more; then it is `false`. `stop` must be called in the end.
+   */
+  watch(orderId: string): { next(deadlineMs: number): Promise<boolean>; stop(): void } {
     let hasNews = false;
     let wake: (() => void) | undefined;
     const tell = () => {
@@ -52,7 +62,7 @@ export class OrderNews {
     this.poll ??= setTimeout(() => void this.look(), pollMs);
     return {
       next: async (deadlineMs) => {
-        if (!hasNews) {
+        if (!hasNews && !this.hasEnded) {
           await new Promise<void>((resolve) => {
             const timeout = setTimeout(resolve, Math.max(0, deadlineMs - performance.now()));
             wake = () => (clearTimeout(timeout), resolve());
@@ -60,6 +70,7 @@ export class OrderNews {
         }
         hasNews = false;
         wake = undefined;
+        return !this.hasEnded && performance.now() < deadlineMs;
       },
       stop: () => {
         watchers.delete(tell);

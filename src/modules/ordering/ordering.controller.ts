@@ -139,6 +139,7 @@ export class OrderingController {
       const deadlineMs = performance.now() + waitSeconds * 1_000;
       // A replayed answer is of then: what has become of the order since is in the log.
       let latest = outcome.replayed && watch ? await this.look(orderId, request) : outcome;
+      let goOn = true;
       while (watch) {
         const found = verdict(JSON.parse(latest.answer) as OrderAnswer);
         const { replayed } = outcome;
@@ -146,8 +147,8 @@ export class OrderingController {
           return { ...latest, replayed, status: 'refused', rejection: found, httpStatus: httpStatusOfRefusal };
         }
         if (found) return { ...latest, replayed, ...found };
-        if (performance.now() >= deadlineMs) break;
-        await watch.next(deadlineMs);
+        if (!goOn) break;
+        goOn = await watch.next(deadlineMs);
         latest = this.held(orderId, verdict) ?? (await this.look(orderId, request));
       }
       void request.reply.header('location', `/v1/orders/${orderId}`);

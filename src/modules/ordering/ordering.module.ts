@@ -1,8 +1,4 @@
-import { Module } from '@nestjs/common';
-import { Audit } from '../../platform/audit/audit.js';
-import { ProjectionCatalogue } from '../../platform/consumers/projection-catalogue.js';
-import { ProblemCatalogue } from '../../platform/http/problem.js';
-import { EventCatalogue } from '../../platform/log/catalogue.js';
+import type { DomainModule } from '../../platform/domain-module.js';
 import { CancelOrderHandler } from './commands/cancel-order.js';
 import { CheckOutHandler } from './commands/check-out.js';
 import { FulfilOrderHandler } from './commands/fulfil-order.js';
@@ -22,31 +18,32 @@ import { OrderingQueriesController } from './ordering.queries.controller.js';
 import { CarryOutOrder } from './sagas/carry-out-order.js';
 import { GetOrderHandler, ListOrdersHandler, orderingOrders } from './views/orders.js';
 
-const commands = [
-  PlaceOrderHandler,
-  CheckOutHandler,
-  TimeOutOrderHandler,
-  CancelOrderHandler,
-  ReleaseOrderHandler,
-  FulfilOrderHandler,
-  ShipOrderHandler,
-  RequestRefundHandler,
-  PayRefundHandler,
-  LookAtOrderHandler,
-];
-
-const queries = [GetOrderHandler, ListOrdersHandler];
-
 /** Orders, from the checkout to the refund. Partition key: the order's id. */
-@Module({
-  controllers: [OrderingController, OrderingQueriesController],
-  providers: [...commands, ...queries, CarryOutOrder, OrderNews],
-})
-export class OrderingModule {
-  constructor(events: EventCatalogue, problems: ProblemCatalogue, projections: ProjectionCatalogue, audit: Audit) {
-    events.add(orderingEvents);
-    problems.add(orderingProblems);
-    projections.add(orderingOrders);
-    audit.add(...orderingInvariants);
-  }
-}
+export const orderingModule: DomainModule = {
+  name: 'ordering',
+  events: orderingEvents,
+  problems: orderingProblems,
+  projections: [orderingOrders],
+  invariants: orderingInvariants,
+  commands: {
+    controllers: [OrderingController],
+    providers: [
+      PlaceOrderHandler,
+      CheckOutHandler,
+      TimeOutOrderHandler,
+      CancelOrderHandler,
+      ReleaseOrderHandler,
+      FulfilOrderHandler,
+      ShipOrderHandler,
+      RequestRefundHandler,
+      PayRefundHandler,
+      LookAtOrderHandler,
+      CarryOutOrder,
+      OrderNews,
+    ],
+  },
+  queries: {
+    controllers: [OrderingQueriesController],
+    providers: [GetOrderHandler, ListOrdersHandler],
+  },
+};

@@ -54,7 +54,7 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'A command: accepted, scheduled, executed, refused or failed',
     answers: { 200: commandAnswer },
-    problems: ['validation-failed', 'command-not-found', 'database-unavailable', 'starting'],
+    problems: ['validation-failed', 'not-served-here', 'command-not-found', 'database-unavailable', 'starting'],
   })
   async getCommand(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
@@ -70,7 +70,7 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'Commands that are waiting or have failed, oldest first',
     answers: { 200: commandsPage },
-    problems: ['validation-failed', 'bad-cursor', 'database-unavailable', 'starting'],
+    problems: ['validation-failed', 'not-served-here', 'bad-cursor', 'database-unavailable', 'starting'],
   })
   async listCommands(
     @Query({ schema: commandsQuery }) query: z.output<typeof commandsQuery>,
@@ -87,7 +87,7 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'Run a failed command again',
     answers: { 200: commandAnswer },
-    problems: ['validation-failed', 'command-not-found', 'not-failed', 'database-unavailable', 'starting'],
+    problems: ['validation-failed', 'not-served-here', 'command-not-found', 'not-failed', 'database-unavailable', 'starting'],
   })
   async redrive(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,

@@ -56,7 +56,7 @@ export interface StoredEventRow {
 
 export const degradedCheckpointsSql = `
 SELECT consumer, partition, failed_position AS position, failed_type AS type, error, attempts
-FROM checkpoints WHERE failed_position IS NOT NULL ORDER BY consumer, partition`;
+FROM checkpoints WHERE failed_position IS NOT NULL AND consumer = ANY ($1::text[]) ORDER BY consumer, partition`;
 
 export interface DegradedCheckpoint {
   consumer: string;

@@ -54,10 +54,15 @@ export class ConsumerRunner {
     private readonly onPoison: (checkpoint: ClaimedCheckpoint, error: Error) => void = () => undefined,
   ) {}
 
+  /** What it feeds, once it is prepared. */
+  get names(): string[] {
+    return [...this.consumers.keys()];
+  }
+
   /** Before the first run, and once all modules have named their consumers. */
   async prepare(): Promise<void> {
     for (const consumer of this.listConsumers()) this.consumers.set(consumer.name, consumer);
-    await this.pool.query(createCheckpointsSql, [[...this.consumers.keys()]]);
+    await this.pool.query(createCheckpointsSql, [this.names]);
   }
 
   /** One run. True when there is more to do. */
@@ -65,7 +70,7 @@ export class ConsumerRunner {
     let claimed: ClaimedCheckpoint[] = [];
     try {
       return await this.transaction(async (client) => {
-        claimed = await this.claim(client, [...this.consumers.keys()]);
+        claimed = await this.claim(client, this.names);
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });

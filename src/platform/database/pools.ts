@@ -73,3 +73,17 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
   }
   return pools;
 }
+
+/** The pools that this process uses. */
+export class Pools {
+  constructor(readonly byJob: Readonly<Record<string, pg.Pool>>) {}
+
+  /** The most connections that they ever hold together. */
+  get connectionsMax(): number {
+    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, 0);
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(Object.values(this.byJob).map((pool) => pool.end()));
+  }
+}

@@ -2,7 +2,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { z } from 'zod';
 
-/** The OpenAPI 3.1 document of the routes this process serves, from the schemas they validate with. */
+/** The OpenAPI 3.1 document of an application's routes, from the schemas they validate with. */
 export function createOpenApi(app: NestFastifyApplication): OpenAPIObject {
   const info = new DocumentBuilder()
     .setTitle('Rialto')
@@ -34,6 +34,7 @@ function describeTransformed(schema: z.ZodType, json: Record<string, unknown>): 
   if (type === 'integer' || type === 'boolean') for (const key of ['pattern', 'enum']) delete json[key];
 }
 
-export function serveOpenApi(app: NestFastifyApplication): void {
-  SwaggerModule.setup('docs', app, () => createOpenApi(app), { jsonDocumentUrl: 'openapi.json' });
+/** Serves the document of what `documented` has, made when it is first asked for. */
+export function serveOpenApi(app: NestFastifyApplication, documented: NestFastifyApplication): void {
+  SwaggerModule.setup('docs', app, () => createOpenApi(documented), { jsonDocumentUrl: 'openapi.json' });
 }

@@ -53,6 +53,11 @@ export class ProblemFilter implements ExceptionFilter {
 
   private noRoute(request: FastifyRequest, reply: FastifyReply): Problem {
     const path = request.url.split('?', 1)[0]!;
+    const role = this.routes.roleServing(request.method, path);
+    if (role) {
+      const detail = `${request.method} ${path} is served by processes with ROLE=${role} or all that serve HTTP`;
+      return this.problems.describe('not-served-here', detail);
+    }
     const methods = this.routes.methodsOf(path);
     if (methods.length === 0) return this.problems.describe('not-found', `there is no ${request.method} ${path}`);
     void reply.header('allow', methods.join(', '));

@@ -21,6 +21,7 @@ export const platformProblems = {
   'bad-cursor': { status: 400, title: 'The cursor is not one of this list' },
   'bad-request': { status: 400, title: 'The request is malformed' },
   'not-found': { status: 404, title: 'There is no such route' },
+  'not-served-here': { status: 404, title: 'Processes of another role serve this route' },
   'command-not-found': { status: 404, title: 'There is no such command' },
   'method-not-allowed': { status: 405, title: 'The route does not take this method' },
   'not-failed': { status: 409, title: 'Only failed commands can be redriven' },

@@ -1,17 +1,18 @@
-import { Controller, Get, Res } from '@nestjs/common';
+import { Controller, Get, Optional, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import type { FastifyReply } from 'fastify';
-import { Registry } from 'prom-client';
+import { MetricsPage } from '../cluster/child.js';
 import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/checkpoints.js';
+import { ProjectionRunner, SagaRunner } from '../consumers/runners.js';
 import { isMigrated } from '../database/migrate.js';
 import { LogPool } from '../database/pools.js';
 import { Lifecycle } from '../lifecycle.js';
 
 /**
  * Live: the event loop turns. Startup: the process has come up once. Ready: it can do its work: it is neither
- * starting nor stopping, and the database is reachable and migrated. A projection that can not get past an event is
- * reported as degraded, and does not make the process unready: everything else goes on.
+ * starting nor stopping, and the database is reachable and migrated. A projection or saga of its role that can not get
+ * past an event is reported as degraded, and does not make the process unready: everything else goes on.
  */
 @ApiExcludeController()
 @Controller()
@@ -21,7 +22,9 @@ export class HealthController {
     private readonly indicators: HealthIndicatorService,
     private readonly lifecycle: Lifecycle,
     private readonly pool: LogPool,
-    private readonly registry: Registry,
+    private readonly page: MetricsPage,
+    @Optional() private readonly projections?: ProjectionRunner,
+    @Optional() private readonly sagas?: SagaRunner,
   ) {}
 
   @Get('health/live')
@@ -41,8 +44,8 @@ export class HealthController {
 
   @Get('metrics')
   async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
-    void reply.header('content-type', this.registry.contentType);
-    return this.registry.metrics();
+    void reply.header('content-type', this.page.contentType);
+    return this.page.text();
   }
 
   private checkPhase(): HealthIndicatorResult {
@@ -63,7 +66,8 @@ export class HealthController {
   private async checkProjections(): Promise<HealthIndicatorResult> {
     const indicator = this.indicators.check('projections');
     try {
-      const { rows } = await this.pool.query<DegradedCheckpoint>(degradedCheckpointsSql);
+      const own = [this.projections, this.sagas].flatMap((runner) => runner?.names ?? []);
+      const { rows } = await this.pool.query<DegradedCheckpoint>(degradedCheckpointsSql, [own]);
       return indicator.up(rows.length > 0 ? { degraded: rows } : undefined);
     } catch (error) {
       // The database check says what is wrong; this one can not tell.

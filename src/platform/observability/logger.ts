@@ -8,9 +8,13 @@ export type { Logger } from 'pino';
  *
  * The stream gets bytes because its queue of strings is flattened again for every line: 27 kB of garbage a request,
  * a third of all there was.
+ *
+ * Where several processes write to one pipe, a chunk is at most 4 kB: what is larger may be cut in two by the others',
+ * in the middle of a line (PIPE_BUF, pipe(7)).
  */
-export function createLogger(level: string): Logger & { flush(): void } {
-  const chunks = { minLength: 65_536, maxWrite: 131_072, periodicFlush: 100 };
+export function createLogger(level: string, { sharesOutput = false } = {}): Logger & { flush(): void } {
+  const sizes = sharesOutput ? { minLength: 3_072, maxWrite: 4_096 } : { minLength: 65_536, maxWrite: 131_072 };
+  const chunks = { ...sizes, periodicFlush: 100 };
   const stdout = destination({ dest: 1, sync: false, contentMode: 'buffer', ...chunks });
   const lines = {
     write: (line: string) => stdout.write(Buffer.from(line) as never),

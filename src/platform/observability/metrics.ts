@@ -10,6 +10,9 @@ const inboxAgeSql = `
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 AS age FROM commands
 WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()`;
 
+// In a cluster `/metrics` shows the sum of all processes. A gauge that each of them reads from the database is the same
+// in all, and says `aggregator: 'max'`.
+
 /** A scrape answers also while the database does not: with what the process itself knows. */
 async function rowsOrNone<Row extends pg.QueryResultRow>(pool: pg.Pool, sql: string): Promise<Row[]> {
   try {
@@ -123,6 +126,7 @@ export class ConsumerMetrics {
       name: 'rialto_consumer_lag_events',
       help: 'Events that a projection or saga has not yet taken.',
       labelNames: ['consumer'],
+      aggregator: 'max',
       registers,
       async collect() {
         const rows = await rowsOrNone<{ consumer: string; lag: number }>(pool, lagSql);
@@ -161,6 +165,7 @@ export class InboxMetrics {
       name: 'rialto_inbox_commands',
       help: 'Commands of the inbox by status: accepted (and waiting), scheduled, failed.',
       labelNames: ['status'],
+      aggregator: 'max',
       registers,
       async collect() {
         this.reset();
@@ -171,6 +176,7 @@ export class InboxMetrics {
     new Gauge({
       name: 'rialto_inbox_oldest_due_seconds',
       help: 'For how long the oldest due command has been waiting.',
+      aggregator: 'max',
       registers,
       async collect() {
         const [row] = await rowsOrNone<{ age: number }>(pool, inboxAgeSql);

@@ -20,6 +20,15 @@ export class WakeUps {
   }
 }
 
+export interface WorkerOptions {
+  readonly sweepIntervalMs: number;
+  /** How long to let work gather before it is looked at again. Default: not at all. */
+  readonly restMs?: number;
+  /** Does what there is to do; true when it should be called again at once. */
+  work(): Promise<boolean>;
+  onError(error: unknown): void;
+}
+
 /**
  * Runs one piece of work at a time, whenever it is woken and at the latest every sweep interval. A wake-up that comes
  * while the work is under way makes it run once more: it may have looked too early. When the work fails it is tried
@@ -32,16 +41,7 @@ export class Worker {
   private stopped = true;
   private failures = 0;
 
-  constructor(
-    private readonly options: {
-      readonly sweepIntervalMs: number;
-      /** How long to let work gather before it is looked at again. Default: not at all. */
-      readonly restMs?: number;
-      /** Does what there is to do; true when it should be called again at once. */
-      work(): Promise<boolean>;
-      onError(error: unknown): void;
-    },
-  ) {}
+  constructor(private readonly options: WorkerOptions) {}
 
   start(): void {
     this.stopped = false;

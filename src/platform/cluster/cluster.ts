@@ -1,0 +1,145 @@
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import type { Config } from '../../config.js';
+import { StartError } from '../errors.js';
+import type { Service } from '../lifecycle.js';
+import type { Logger } from '../observability/logger.js';
+import { ClusterMetrics } from './cluster-metrics.js';
+import { tell, type FromChild } from './messages.js';
+
+const pauseMsMax = 30_000;
+/** A process that was ready for so long did not end because of how it started. */
+const soundAfterMs = 60_000;
+
+/** A place among the processes of the machine. Whoever holds it is replaced when it ends. */
+interface Place {
+  child?: Worker;
+  isListening: boolean;
+  readyAtMs?: number;
+  /** Ends in a row, each soon after the start. */
+  failures: number;
+  pause?: NodeJS.Timeout;
+}
+
+/**
+ * The processes of a machine that share a port: this one takes no request itself; it starts the others, replaces those
+ * that end unasked, and stops them all.
+ *
+ * Each child is a process like a single one and knows nothing of its siblings; Node hands the connections to them in
+ * turn. Until all have been ready once, a child that gives up takes everything down, for the next one would give up as
+ * well: the port is taken, say. One that is killed is replaced then, too. Later any end is replaced: at once the first
+ * time, then after pauses that double, so that a fault that comes with the start never becomes a tight loop. When this
+ * process is killed, the children lose their channel to it and end at once.
+ */
+export class Cluster implements Service {
+  address = '';
+  connectionsMax = 0;
+  private readonly places: readonly Place[];
+  private readonly metrics: ClusterMetrics;
+  private readonly firstListens = deferred();
+  private readonly allReady = deferred();
+  private phase: 'starting' | 'begun' | 'ready' | 'stopping' = 'starting';
+  private leftWork = false;
+
+  private constructor(
+    private readonly databaseUrl: string,
+    private readonly logger: Logger,
+    size: number,
+  ) {
+    this.places = Array.from({ length: size }, () => ({ isListening: false, failures: 0 }));
+    const onError = (error: unknown) => logger.error({ err: error }, 'could not add up the metrics of the processes');
+    this.metrics = new ClusterMetrics(() => this.children, onError);
+    // However this process ends: a child that is stuck would not notice.
+    process.on('exit', () => this.children.forEach((child) => child.process.kill('SIGKILL')));
+  }
+
+  /** Resolves when one of the processes listens. */
+  static async start({ clusterWorkers }: Config, databaseUrl: string, logger: Logger): Promise<Cluster> {
+    const started = new Cluster(databaseUrl, logger, clusterWorkers);
+    for (const place of started.places) started.fill(place);
+    await started.firstListens.promise;
+    return started;
+  }
+
+  async begin(): Promise<void> {
+    if (this.phase === 'starting') this.phase = 'begun';
+    for (const { child, isListening } of this.places) if (child && isListening) tell(child, { rialto: 'begin' });
+    await this.allReady.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.phase = 'stopping';
+    this.allReady.resolve();
+    for (const { pause } of this.places) clearTimeout(pause);
+    const ends = this.children.map((child) => once(child, 'exit'));
+    for (const child of this.children) child.process.kill('SIGTERM');
+    await Promise.all(ends);
+    if (this.leftWork) throw new Error('not every process of the cluster could stop in time');
+  }
+
+  private get children(): Worker[] {
+    return this.places.flatMap(({ child }) => child ?? []);
+  }
+
+  private fill(place: Place): void {
+    const child = cluster.fork({ DATABASE_URL: this.databaseUrl });
+    Object.assign(place, { child, isListening: false, readyAtMs: undefined });
+    child.on('message', (message: FromChild) => this.hear(place, child, message));
+    // A signal or message that can not be delivered: its exit tells why.
+    child.on('error', (error) => this.logger.warn({ err: error, pid: child.process.pid }, 'lost touch with a process'));
+    child.once('exit', (code: number | null, signal: string | null) => this.ended(place, child, code, signal));
+  }
+
+  private hear(place: Place, child: Worker, message: FromChild): void {
+    this.metrics.hear(child, message);
+    if (message.rialto === 'listening') {
+      this.address = message.address;
+      this.connectionsMax = message.connectionsMax * this.places.length;
+      place.isListening = true;
+      this.firstListens.resolve();
+      if (this.phase !== 'starting') tell(child, { rialto: 'begin' });
+    }
+    if (message.rialto === 'ready') {
+      place.readyAtMs = performance.now();
+      if (this.phase !== 'begun' || this.places.some(({ readyAtMs }) => readyAtMs === undefined)) return;
+      this.phase = 'ready';
+      this.allReady.resolve();
+    }
+  }
+
+  private ended(place: Place, child: Worker, code: number | null, signal: string | null): void {
+    this.metrics.gone(child);
+    place.child = undefined;
+    if (this.phase === 'stopping') {
+      if (code !== 0) this.leftWork = true;
+      return;
+    }
+    const what = { pid: child.process.pid, code, signal };
+    if (this.phase !== 'ready' && code !== null) {
+      const error = new StartError(`one of its processes ended with code ${code}, having said why`);
+      this.firstListens.reject(error);
+      this.allReady.reject(error);
+      return;
+    }
+    const wasSound = place.readyAtMs !== undefined && performance.now() - place.readyAtMs > soundAfterMs;
+    place.failures = wasSound ? 1 : place.failures + 1;
+    const pauseMs = place.failures === 1 ? 0 : Math.min(pauseMsMax, 100 * 2 ** place.failures);
+    this.logger.error({ ...what, pauseMs }, 'a process ended unasked and is replaced');
+    this.metrics.replaced.inc();
+    place.pause = setTimeout(() => this.fill(place), pauseMs);
+  }
+}
+
+interface Deferred {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+function deferred(): Deferred {
+  let settle!: Pick<Deferred, 'resolve' | 'reject'>;
+  const promise = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+  // Whoever waits for it hears of it; nobody may be waiting yet.
+  promise.catch(() => undefined);
+  return { promise, ...settle };
+}
