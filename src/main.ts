@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, readConfig, type Config } from './config.js';
-import { isChild, primarySaysBegin, tellPrimary } from './platform/cluster/child.js';
+import { isChild, obeyPrimary, tellPrimary } from './platform/cluster/child.js';
 import { Cluster } from './platform/cluster/cluster.js';
 import { checkConnections } from './platform/database/connection-limit.js';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.js';
@@ -23,11 +23,12 @@ async function main(): Promise<void> {
   if (isChild) return serveAsChild(config, logger);
 
   const say = (line: string) => process.stderr.write(`${line}\n`);
-  const embedded = config.databaseUrl ? undefined : await startEmbeddedPostgres({ dataDir: config.dataDir, log: say });
+  const embedded = config.databaseUrl ? undefined : await startEmbeddedPostgres({ ...ownDatabase(config), log: say });
   const databaseUrl = config.databaseUrl ?? embedded!.url;
-  const service = await (config.clusterWorkers > 1 ? Cluster : Serving).start(config, databaseUrl, logger);
+  const service = await (config.clusterWorkers > 1 ? Cluster : Serving).prepare(config, databaseUrl, logger);
   const stopping = stopOnSignal(service, config, logger, () => embedded?.stop());
 
+  await service.listen();
   await prepareDatabase(databaseUrl, service.connectionsMax, config, logger, stopping);
   if (stopping.aborted) return;
   await service.begin();
@@ -38,15 +39,24 @@ async function main(): Promise<void> {
 
 /** One of the processes of a cluster: its primary looks after the database, and says when to begin and to stop. */
 async function serveAsChild(config: Config, logger: Logger): Promise<void> {
-  const service = await Serving.start(config, config.databaseUrl!, logger);
+  const service = await Serving.prepare(config, config.databaseUrl!, logger);
   const stopping = stopOnSignal(service, config, logger);
-  const begin = primarySaysBegin();
-  const { address, connectionsMax } = service;
-  tellPrimary({ rialto: 'listening', address, connectionsMax });
-  await begin;
-  if (stopping.aborted) return;
-  await service.begin();
-  tellPrimary({ rialto: 'ready' });
+  obeyPrimary(
+    {
+      async listen() {
+        if (stopping.aborted) return;
+        await service.listen();
+        tellPrimary({ rialto: 'listening', address: service.address });
+      },
+      async begin() {
+        if (stopping.aborted) return;
+        await service.begin();
+        tellPrimary({ rialto: 'ready' });
+      },
+    },
+    canNotStart,
+  );
+  tellPrimary({ rialto: 'prepared', connectionsMax: service.connectionsMax });
 }
 
 /** Ends the process in good order when it is told to stop, and at once when it is told again. */
@@ -110,6 +120,11 @@ async function prepareDatabase(
   }
 }
 
+/** Our own server has room for all processes: the reads' connections, at most 20 each, and as many for the rest. */
+function ownDatabase({ dataDir, clusterWorkers }: Config): Parameters<typeof startEmbeddedPostgres>[0] {
+  return { dataDir, settings: { max_connections: String(Math.max(100, 40 * clusterWorkers)) } };
+}
+
 function thingsToTry(address: string): string {
   const json = `-H 'Content-Type: application/json'`;
   return `
@@ -123,9 +138,11 @@ The API is documented at ${address}/docs
 `;
 }
 
-main().catch((error: unknown) => {
+function canNotStart(error: unknown): never {
   const isForTheOperator = error instanceof ConfigError || error instanceof StartError;
   const line = isForTheOperator ? error.message : ((error as Error).stack ?? String(error));
   process.stderr.write(`Rialto can not start: ${line}\n`);
   process.exit(1);
-});
+}
+
+main().catch(canNotStart);

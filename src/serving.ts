@@ -9,8 +9,8 @@ import type { Logger } from './platform/observability/logger.js';
 import { Workers } from './platform/workers.js';
 
 /**
- * One process: it listens from the first moment, so that health can answer, is ready once it has begun, and stops in
- * an order in which whatever is under way keeps what it needs.
+ * One process. It usually listens from the first moment, so that health can answer; it is ready once it has begun, and
+ * stops in an order in which whatever is under way keeps what it needs.
  */
 export class Serving implements Service {
   private readonly lifecycle: Lifecycle;
@@ -26,10 +26,14 @@ export class Serving implements Service {
     this.workers = new Workers(app, config, logger);
   }
 
-  static async start(config: Config, databaseUrl: string, logger: Logger): Promise<Serving> {
+  static async prepare(config: Config, databaseUrl: string, logger: Logger): Promise<Serving> {
     const app = await createApplication(config, databaseUrl, logger);
-    await app.listen(config.port, config.host);
+    await app.init();
     return new Serving(app, config, logger);
+  }
+
+  async listen(): Promise<void> {
+    await this.app.listen(this.config.port, this.config.host);
   }
 
   get address(): string {

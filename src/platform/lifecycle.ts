@@ -5,10 +5,12 @@ export class Lifecycle {
 
 /** What main.ts starts and stops: this process, or the processes of a cluster. */
 export interface Service {
-  /** Where it listens, from the moment it is made. */
-  readonly address: string;
   /** The most connections to the primary database that it ever holds. */
   readonly connectionsMax: number;
+  /** Answers health, and 503 to everything else until it has begun. */
+  listen(): Promise<void>;
+  /** Where it listens. */
+  readonly address: string;
   /** Once the database is there and migrated. Resolves when everything is ready. */
   begin(): Promise<void>;
   /** Resolves when everything that was under way is done; rejects when something was left. */

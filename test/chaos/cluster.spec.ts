@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { HttpClient, LedgerClient } from '../support/client.js';
 import { createTestPool } from '../support/database.js';
@@ -76,6 +77,12 @@ describe('Processes that share a port', () => {
     const load = new Load([server], ['killed-a', 'killed-b']);
     await load.openAccounts();
     load.begin();
+    const statuses = new Set<number>();
+    let isOver = false;
+    const reader = (async () => {
+      // A connection that ends with its process is no answer.
+      while (!isOver) await http.get('/v1/products').then(({ status }) => statuses.add(status), () => sleep(1));
+    })();
     for (let kill = 0; kill < 3; kill++) {
       await load.progress(100);
       const counted = await untilPasses(() => metric('rialto_http_request_seconds_count'));
@@ -91,6 +98,10 @@ describe('Processes that share a port', () => {
       expect(after).toBeGreaterThanOrEqual(counted);
     }
     await load.progress(100);
+    isOver = true;
+    await reader;
+    // One that starts anew takes no request before it is ready.
+    expect([...statuses]).toEqual([200]);
     await load.end();
     await load.askAgain();
     load.close();

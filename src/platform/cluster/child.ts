@@ -13,12 +13,11 @@ export function tellPrimary(message: FromChild): void {
   if (process.connected) process.send!(message);
 }
 
-/** Resolves when the primary says that the database is there and migrated. */
-export async function primarySaysBegin(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    process.on('message', (message: FromPrimary) => {
-      if (message.rialto === 'begin') resolve();
-    });
+/** Does what the primary says, one thing after the other: it is the primary that knows which has to come first. */
+export function obeyPrimary(orders: { listen(): Promise<void>; begin(): Promise<void> }, onError: (error: unknown) => void): void {
+  let done: Promise<void> = Promise.resolve();
+  process.on('message', ({ rialto }: FromPrimary) => {
+    if (rialto === 'listen' || rialto === 'begin') done = done.then(() => orders[rialto]()).catch(onError);
   });
 }
 

@@ -5,7 +5,7 @@ import { StartError } from '../errors.js';
 import type { Service } from '../lifecycle.js';
 import type { Logger } from '../observability/logger.js';
 import { ClusterMetrics } from './cluster-metrics.js';
-import { tell, type FromChild } from './messages.js';
+import { tell, type FromChild, type FromPrimary } from './messages.js';
 
 const pauseMsMax = 30_000;
 /** A process that was ready for so long did not end because of how it started. */
@@ -14,6 +14,7 @@ const soundAfterMs = 60_000;
 /** A place among the processes of the machine. Whoever holds it is replaced when it ends. */
 interface Place {
   child?: Worker;
+  isPrepared: boolean;
   isListening: boolean;
   readyAtMs?: number;
   /** Ends in a row, each soon after the start. */
@@ -36,9 +37,10 @@ export class Cluster implements Service {
   connectionsMax = 0;
   private readonly places: readonly Place[];
   private readonly metrics: ClusterMetrics;
-  private readonly firstListens = deferred();
+  private readonly onePrepared = deferred();
+  private readonly allListening = deferred();
   private readonly allReady = deferred();
-  private phase: 'starting' | 'begun' | 'ready' | 'stopping' = 'starting';
+  private phase: 'preparing' | 'listening' | 'begun' | 'ready' | 'stopping' = 'preparing';
   private leftWork = false;
 
   private constructor(
@@ -46,30 +48,36 @@ export class Cluster implements Service {
     private readonly logger: Logger,
     size: number,
   ) {
-    this.places = Array.from({ length: size }, () => ({ isListening: false, failures: 0 }));
+    this.places = Array.from({ length: size }, () => ({ isPrepared: false, isListening: false, failures: 0 }));
     const onError = (error: unknown) => logger.error({ err: error }, 'could not add up the metrics of the processes');
     this.metrics = new ClusterMetrics(() => this.children, onError);
     // However this process ends: a child that is stuck would not notice.
     process.on('exit', () => this.children.forEach((child) => child.process.kill('SIGKILL')));
   }
 
-  /** Resolves when one of the processes listens. */
-  static async start({ clusterWorkers }: Config, databaseUrl: string, logger: Logger): Promise<Cluster> {
-    const started = new Cluster(databaseUrl, logger, clusterWorkers);
-    for (const place of started.places) started.fill(place);
-    await started.firstListens.promise;
-    return started;
+  /** Resolves when it is known what the processes will need. */
+  static async prepare({ clusterWorkers }: Config, databaseUrl: string, logger: Logger): Promise<Cluster> {
+    const prepared = new Cluster(databaseUrl, logger, clusterWorkers);
+    for (const place of prepared.places) prepared.fill(place);
+    await prepared.onePrepared.promise;
+    return prepared;
+  }
+
+  async listen(): Promise<void> {
+    this.phase = 'listening';
+    this.tellAll({ rialto: 'listen' });
+    await this.allListening.promise;
   }
 
   async begin(): Promise<void> {
-    if (this.phase === 'starting') this.phase = 'begun';
-    for (const { child, isListening } of this.places) if (child && isListening) tell(child, { rialto: 'begin' });
+    if (this.phase === 'listening') this.phase = 'begun';
+    this.tellAll({ rialto: 'begin' });
     await this.allReady.promise;
   }
 
   async stop(): Promise<void> {
     this.phase = 'stopping';
-    this.allReady.resolve();
+    for (const waited of [this.allListening, this.allReady]) waited.resolve();
     for (const { pause } of this.places) clearTimeout(pause);
     const ends = this.children.map((child) => once(child, 'exit'));
     for (const child of this.children) child.process.kill('SIGTERM');
@@ -83,7 +91,7 @@ export class Cluster implements Service {
 
   private fill(place: Place): void {
     const child = cluster.fork({ DATABASE_URL: this.databaseUrl });
-    Object.assign(place, { child, isListening: false, readyAtMs: undefined });
+    Object.assign(place, { child, isPrepared: false, isListening: false, readyAtMs: undefined });
     child.on('message', (message: FromChild) => this.hear(place, child, message));
     // A signal or message that can not be delivered: its exit tells why.
     child.on('error', (error) => this.logger.warn({ err: error, pid: child.process.pid }, 'lost touch with a process'));
@@ -92,33 +100,49 @@ export class Cluster implements Service {
 
   private hear(place: Place, child: Worker, message: FromChild): void {
     this.metrics.hear(child, message);
-    if (message.rialto === 'listening') {
-      this.address = message.address;
-      this.connectionsMax = message.connectionsMax * this.places.length;
-      place.isListening = true;
-      this.firstListens.resolve();
-      if (this.phase !== 'starting') tell(child, { rialto: 'begin' });
+    switch (message.rialto) {
+      case 'prepared':
+        this.connectionsMax = message.connectionsMax * this.places.length;
+        place.isPrepared = true;
+        this.onePrepared.resolve();
+        // At the first start it listens first, for health to answer. One that comes later takes no request before it
+        // is ready: the others are.
+        if (this.phase === 'begun' || this.phase === 'ready') tell(child, { rialto: 'begin' });
+        if (this.phase !== 'preparing') tell(child, { rialto: 'listen' });
+        break;
+      case 'listening':
+        this.address = message.address;
+        place.isListening = true;
+        break;
+      case 'ready':
+        place.readyAtMs = performance.now();
+        break;
+      default:
+        return;
     }
-    if (message.rialto === 'ready') {
-      place.readyAtMs = performance.now();
-      if (this.phase !== 'begun' || this.places.some(({ readyAtMs }) => readyAtMs === undefined)) return;
+    if (this.phase === 'listening' && this.places.every(({ isListening }) => isListening)) this.allListening.resolve();
+    if (this.phase === 'begun' && this.places.every((one) => one.isListening && one.readyAtMs !== undefined)) {
       this.phase = 'ready';
       this.allReady.resolve();
     }
+  }
+
+  private tellAll(message: FromPrimary): void {
+    for (const { child, isPrepared } of this.places) if (child && isPrepared) tell(child, message);
   }
 
   private ended(place: Place, child: Worker, code: number | null, signal: string | null): void {
     this.metrics.gone(child);
     place.child = undefined;
     if (this.phase === 'stopping') {
-      if (code !== 0) this.leftWork = true;
+      // One that is just starting has nothing under way, and does not know yet how to stop.
+      if (code !== 0 && signal !== 'SIGTERM' && signal !== 'SIGINT') this.leftWork = true;
       return;
     }
     const what = { pid: child.process.pid, code, signal };
     if (this.phase !== 'ready' && code !== null) {
       const error = new StartError(`one of its processes ended with code ${code}, having said why`);
-      this.firstListens.reject(error);
-      this.allReady.reject(error);
+      for (const waited of [this.onePrepared, this.allListening, this.allReady]) waited.reject(error);
       return;
     }
     const wasSound = place.readyAtMs !== undefined && performance.now() - place.readyAtMs > soundAfterMs;

@@ -5,7 +5,8 @@ export type Metrics = MetricObjectWithValues<MetricValue<string>>[];
 
 /** What a child of a cluster tells its primary. */
 export type FromChild =
-  | { readonly rialto: 'listening'; readonly address: string; readonly connectionsMax: number }
+  | { readonly rialto: 'prepared'; readonly connectionsMax: number }
+  | { readonly rialto: 'listening'; readonly address: string }
   | { readonly rialto: 'ready' }
   /** It was asked for the metrics of all, under a number of its own. */
   | { readonly rialto: 'asks-metrics'; readonly question: number }
@@ -14,6 +15,7 @@ export type FromChild =
 
 /** What the primary of a cluster tells a child. */
 export type FromPrimary =
+  | { readonly rialto: 'listen' }
   | { readonly rialto: 'begin' }
   | { readonly rialto: 'wants-metrics'; readonly round: number }
   | { readonly rialto: 'metrics-of-all'; readonly question: number; readonly text: string };
