@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { ConfigError, environment, readConfig } from './config.js';
 
 /** What is wrong, and words that must be in the line that says so. `null`: every text is taken. */
@@ -55,6 +56,15 @@ describe('the configuration', () => {
     for (const [text, ms] of Object.entries(durations)) {
       expect(read({ IDEMPOTENCY_RETENTION: text }).idempotencyRetentionMs).toBe(ms);
     }
+  });
+
+  it('makes of auto what the cores of the machine make of it', () => {
+    const cores = availableParallelism();
+    expect(readConfig({ CLUSTER_WORKERS: 'auto' }).clusterWorkers).toBe(cores);
+    expect(readConfig({}).databasePoolSize).toBe(Math.min(20, Math.max(4, 5 * cores)));
+    expect(readConfig({ CLUSTER_WORKERS: 'auto' }).databasePoolSize).toBe(5);
+    expect(readConfig({ CLUSTER_WORKERS: '256' }).databasePoolSize).toBe(Math.max(4, Math.ceil((5 * cores) / 256)));
+    expect(readConfig({ CLUSTER_WORKERS: '256', DATABASE_POOL_SIZE: '30' }).databasePoolSize).toBe(30);
   });
 
   it('takes both names of the scheme', () => {

@@ -3,8 +3,8 @@ import type { Config } from '../config.js';
 import { InboxWorker } from './commands/inbox-worker.js';
 import { Inbox } from './commands/inbox.js';
 import type { ConsumerRunner } from './consumers/consumer-runner.js';
-import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
+import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Pools } from './database/pools.js';
 import { hasSide } from './domain-module.js';
 import { TailBuffer } from './log/tail-buffer.js';
@@ -27,6 +27,7 @@ export class Workers {
   private readonly workers: Worker[] = [];
   private readonly runners: ConsumerRunner[] = [];
   private readonly inboxWorker: InboxWorker | undefined;
+  private readonly wakeUps: WakeUps;
 
   constructor(
     private readonly app: INestApplicationContext,
@@ -34,18 +35,18 @@ export class Workers {
     private readonly logger: Logger,
   ) {
     const { sweepIntervalMs } = config;
+    this.wakeUps = app.get(WakeUps, { strict: false });
     if (hasSide(config.role, 'commands')) {
       const inbox = app.get(Inbox, { strict: false });
       const inboxWorker = app.get(InboxWorker, { strict: false });
       this.inboxWorker = inboxWorker;
       const sagaRunner = app.get(SagaRunner, { strict: false });
       this.runners.push(sagaRunner);
-      const sagas = app.get(SagaCatalogue, { strict: false });
-      const wakeUps = app.get(WakeUps, { strict: false });
-      app.get(TailBuffer, { strict: false }).onPush((events) => {
-        if (sagas.hasNews(events)) wakeUps.wake('sagas');
-      });
       this.addQueue('commands', { sweepIntervalMs, work: () => inboxWorker.run() });
+      const sagas = app.get(SagaCatalogue, { strict: false });
+      app.get(TailBuffer, { strict: false }).onPush((events) => {
+        if (sagas.hasNews(events)) this.wakeUps.wake('sagas');
+      });
       this.addQueue('sagas', { sweepIntervalMs, restMs: sagasRestMs, work: () => sagaRunner.run() });
       this.add('purge', {
         sweepIntervalMs: purgeIntervalMs,
@@ -78,7 +79,7 @@ export class Workers {
 
   private addQueue(queue: Queue, options: Omit<WorkerOptions, 'onError'>): void {
     const worker = this.add(queue, options);
-    this.app.get(WakeUps, { strict: false }).onWake(queue, () => worker.wake());
+    this.wakeUps.onWake(queue, () => worker.wake());
   }
 
   private add(task: string, options: Omit<WorkerOptions, 'onError'>): Worker {
