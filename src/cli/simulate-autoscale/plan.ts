@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import type { Behaviour, ScalingRules } from './autoscaler.js';
+
+const cost = z.object({ nodeCpuUs: z.number(), postgresCpuUs: z.number(), walBytes: z.number() });
+const commandCost = cost.extend({ events: z.number() });
+
+/** bench/capacities.json: per command, per event that the projections follow, per read that no cache answers. */
+export const capacitiesSchema = z.object({
+  measuredBy: z.string(),
+  machine: z.record(z.string(), z.string()),
+  transfer: commandCost,
+  order: commandCost,
+  projectedEvent: z.object({ transfer: cost, order: cost }),
+  read: z.object({ account: cost, product: cost }),
+});
+
+export type Capacities = z.infer<typeof capacitiesSchema>;
+
+/**
+ * - `commands`: writes that are answered by their outcome, and the placing of orders.
+ * - `inbox`: what was accepted and waits: the checkouts of orders.
+ * - `projections`: events that read tables do not show yet.
+ */
+export const works = ['reads', 'commands', 'inbox', 'projections'] as const;
+export type Work = (typeof works)[number];
+
+/** Pods that are scaled together. */
+export interface Deployment {
+  readonly name: string;
+  /** In the order in which they get the pod's CPU. */
+  readonly works: readonly Work[];
+  readonly coresPerPod: number;
+  /** From the decision to the first request: scheduling, pulling the image, start, readiness probe. */
+  readonly startSeconds: number;
+  /** To PostgreSQL, of a pod's one process. */
+  readonly connectionsPerPod: number;
+  readonly rules: ScalingRules;
+}
+
+export interface Plan {
+  readonly capacities: Capacities;
+  readonly deployments: readonly Deployment[];
+  /** The share of the commands and orders that falls into the busiest partition. */
+  readonly hottestShare: number;
+  /** What one partition takes: its writes are in one line. */
+  readonly partitionCommandsPerSecond: number;
+  readonly postgres: { readonly cores: number; readonly maxConnections: number; readonly reservedConnections: number };
+  /** Reads that a cache answers, and of the others those that the shared tier answers: not PostgreSQL. */
+  readonly cache: { readonly memoryHits: number; readonly sharedHits: number };
+  /** What commands cost more where several nodes write: lost races that are decided again. */
+  readonly manyNodesFactor: number;
+  /** Requests that a pod lets wait before it answers 503. */
+  readonly waitingPerPod: { readonly reads: number; readonly commands: number };
+  readonly pricePerCoreHour: number;
+}
+
+/** The defaults of Kubernetes: up at once, down to the most that was recommended in five minutes. */
+const up: Behaviour = {
+  windowSeconds: 0,
+  policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }, { type: 'Pods', value: 4, periodSeconds: 15 }],
+};
+const down: Behaviour = { windowSeconds: 300, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] };
+const common = { tolerance: 0.1, up, down };
+
+/**
+ * The deployments and rules of docker/kubernetes. A pod is one process on one core. 10,000 reads and 3,000 commands a
+ * second are 70 % of what bench/capacities.json says a core does; the request rate is what reacts first, CPU what
+ * is right when requests are not what was expected.
+ *
+ * Front ends are scaled by what clients ask of them, workers by what waits for them: a worker that is not busy enough
+ * may still be late, and a busy one may be early.
+ */
+export function defaultDeployments({ minPods, maxPods }: { minPods: number; maxPods: number }): Deployment[] {
+  const pods = { coresPerPod: 1, startSeconds: 20 };
+  const range = { min: minPods, max: maxPods };
+  const cpu = { metric: 'cpu', kind: 'perPod', target: 0.7 } as const;
+  const requests = (target: number) => ({ metric: 'requestsPerSecond', kind: 'perPod', target }) as const;
+  return [
+    { name: 'query', works: ['reads'], ...pods, connectionsPerPod: 14, rules: { ...common, ...range, targets: [cpu, requests(10_000)] } },
+    { name: 'command', works: ['commands'], ...pods, connectionsPerPod: 5, rules: { ...common, ...range, targets: [cpu, requests(3_000)] } },
+    {
+      name: 'command-worker',
+      works: ['inbox'],
+      ...pods,
+      connectionsPerPod: 6,
+      rules: { ...common, ...range, targets: [cpu, { metric: 'inboxAgeSeconds', kind: 'value', target: 5 }] },
+    },
+    {
+      name: 'query-worker',
+      works: ['projections'],
+      ...pods,
+      connectionsPerPod: 5,
+      rules: { ...common, ...range, targets: [cpu, { metric: 'projectionLagEvents', kind: 'total', target: 5_000 }] },
+    },
+  ];
+}
