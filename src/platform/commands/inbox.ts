@@ -45,14 +45,18 @@ export interface ClaimedCommand {
   attempts: number;
 }
 
-/** Cut to the columns' milliseconds. Rounded up, what is due at once was not due yet for whoever was woken for it. */
-const now = `date_trunc('milliseconds', clock_timestamp())`;
+/**
+ * Cut to the columns' milliseconds. Rounded up, what is due at once was not due yet for whoever was woken for it. The
+ * statement's time, here and below: engines that distribute tables refuse updates by what is different at every look
+ * (clock_timestamp).
+ */
+const now = `date_trunc('milliseconds', statement_timestamp())`;
 
 /**
  * Stores accepted commands. The ones that arrive together share a statement, so accepting is cheaper than running.
  * Rows go in in the order of their ids, as the writer's do: two statements with the same ids can not deadlock.
  */
-const acceptSql = `
+export const acceptSql = `
 WITH given AS (
   SELECT * FROM json_to_recordset($1::json) AS g(
     partition smallint, command_id text, type text, payload json, metadata json, fingerprint text)
@@ -71,27 +75,27 @@ LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_i
  * attempt counts at once, so that a command that kills its process is parked in the end too. The statement's time, not
  * clock_timestamp(): that one is volatile, so the index would be walked over every deadline of the future.
  */
-const claimSql = `
+export const claimSql = `
 WITH due AS (
   SELECT partition, command_id FROM commands
   WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
-UPDATE commands c SET due_at = clock_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
+UPDATE commands c SET due_at = statement_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
 FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id
 RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts`;
 
 /** After a failed attempt: again later, or parked. One that was completed in the meantime stays as it is. */
-const retryLaterSql = `
+export const retryLaterSql = `
 UPDATE commands SET
   status = CASE WHEN $4::bigint IS NULL THEN 'failed' ELSE status END,
-  due_at = clock_timestamp() + coalesce($4::bigint, 0) * interval '1 millisecond',
+  due_at = statement_timestamp() + coalesce($4::bigint, 0) * interval '1 millisecond',
   error = $3
 WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
 
 /** An attempt that was turned away, not made: soon again, and not counted. */
-const giveBackSql = `
-UPDATE commands SET due_at = clock_timestamp() + interval '1 second', attempts = greatest(attempts - 1, 0)
+export const giveBackSql = `
+UPDATE commands SET due_at = statement_timestamp() + interval '1 second', attempts = greatest(attempts - 1, 0)
 WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
 
 const columns = 'partition, command_id, type, status, result, attempts, error, accepted_at, completed_at, due_at';
@@ -110,7 +114,7 @@ WHERE status = $1 AND (accepted_at, command_id) > ($2::timestamptz, $3) ORDER BY
  * that one is volatile, so no index can be asked with it, and every purge read all the commands there are (50 ms for
  * 80,000 of them, every ten seconds).
  */
-const purgeSql = `
+export const purgeSql = `
 DELETE FROM commands c USING (
   SELECT partition, command_id FROM commands
   WHERE accepted_at < statement_timestamp() - $1 * interval '1 millisecond' AND status IN ('executed', 'refused')
@@ -119,7 +123,7 @@ DELETE FROM commands c USING (
 WHERE c.partition = old.partition AND c.command_id = old.command_id`;
 
 /** What a saga asks for. A position that is mapped again, after a restored checkpoint, finds its commands there. */
-const storeSql = `
+export const storeSql = `
 INSERT INTO commands (partition, command_id, type, payload, metadata, status, attempts, due_at, accepted_at)
 SELECT partition, command_id, type, payload, metadata, 'accepted', $2::int,
   ${now} + $3 * interval '1 millisecond', ${now}

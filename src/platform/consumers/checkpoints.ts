@@ -34,7 +34,7 @@ WHERE c.consumer = m.consumer AND c.partition = m.partition`;
 export const recordFailureSql = `
 UPDATE checkpoints
 SET failed_position = $3, failed_type = $4, error = $5, attempts = attempts + 1,
-  retry_at = clock_timestamp() + least(300, power(2, least(attempts, 16))) * interval '1 second'
+  retry_at = statement_timestamp() + least(300, power(2, least(attempts, 16))) * interval '1 second'
 WHERE consumer = $1 AND partition = $2`;
 
 /** Stored events after a position each, at most so many per partition. */
