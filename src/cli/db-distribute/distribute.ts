@@ -7,15 +7,18 @@ import {
   readEventsSql,
   recordFailureSql,
 } from '../../platform/consumers/checkpoints.js';
-import { appendSql } from '../../platform/log/append.js';
+import { appendSql, checkSql } from '../../platform/log/append.js';
 import { fenceSql, whoIsThereSql } from '../../platform/log/fence.js';
 import { refreshSql } from '../../platform/log/refresh.js';
 import { distributedTables, distributionSteps, placePartitions, type Placement, type Step, type TableFacts } from './plan.js';
 
 /** What the product can not work without. The engine is asked whether it can plan each of them. */
 export const hotStatements: Readonly<Record<string, string>> = {
-  append: appendSql,
-  refresh: refreshSql,
+  append: appendSql(),
+  'append to one partition': appendSql(0),
+  check: checkSql,
+  refresh: refreshSql(),
+  'refresh one partition': refreshSql(0),
   fence: fenceSql,
   'who is there': whoIsThereSql,
   'accept commands': acceptSql,

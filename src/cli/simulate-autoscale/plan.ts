@@ -65,7 +65,8 @@ const common = { tolerance: 0.1, up, down };
 /**
  * The deployments and rules of docker/kubernetes. A pod is one process on one core. 10,000 reads and 3,000 commands a
  * second are 70 % of what bench/capacities.json says a core does; the request rate is what reacts first, CPU what
- * is right when requests are not what was expected.
+ * is right when requests are not what was expected. Connections: writer 1, sagas 1, inbox and checkpoints 4, reads 2
+ * where commands are; projections 1, checkpoints 4, reads 5 a core where queries are.
  *
  * Front ends are scaled by what clients ask of them, workers by what waits for them: a worker that is not busy enough
  * may still be late, and a busy one may be early.
@@ -76,20 +77,20 @@ export function defaultDeployments({ minPods, maxPods }: { minPods: number; maxP
   const cpu = { metric: 'cpu', kind: 'perPod', target: 0.7 } as const;
   const requests = (target: number) => ({ metric: 'requestsPerSecond', kind: 'perPod', target }) as const;
   return [
-    { name: 'query', works: ['reads'], ...pods, connectionsPerPod: 14, rules: { ...common, ...range, targets: [cpu, requests(10_000)] } },
-    { name: 'command', works: ['commands'], ...pods, connectionsPerPod: 5, rules: { ...common, ...range, targets: [cpu, requests(3_000)] } },
+    { name: 'query', works: ['reads'], ...pods, connectionsPerPod: 10, rules: { ...common, ...range, targets: [cpu, requests(10_000)] } },
+    { name: 'command', works: ['commands'], ...pods, connectionsPerPod: 8, rules: { ...common, ...range, targets: [cpu, requests(3_000)] } },
     {
       name: 'command-worker',
       works: ['inbox'],
       ...pods,
-      connectionsPerPod: 6,
+      connectionsPerPod: 8,
       rules: { ...common, ...range, targets: [cpu, { metric: 'inboxAgeSeconds', kind: 'value', target: 5 }] },
     },
     {
       name: 'query-worker',
       works: ['projections'],
       ...pods,
-      connectionsPerPod: 5,
+      connectionsPerPod: 10,
       rules: { ...common, ...range, targets: [cpu, { metric: 'projectionLagEvents', kind: 'total', target: 5_000 }] },
     },
   ];
