@@ -7,6 +7,9 @@ import { dumpSchema } from '../support/schema-dump.js';
 import { startRialto } from '../support/server.js';
 import { tool } from '../support/tool.js';
 
+// Servers and tools are started one after the other, on a machine that may be busy.
+jest.setTimeout(180_000);
+
 describe('npm run db:distribute', () => {
   let database: TestDatabase;
 

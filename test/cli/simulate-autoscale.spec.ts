@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runNode } from '../support/command.js';
 
+jest.setTimeout(120_000);
+
 describe('npm run simulate:autoscale', () => {
   const simulated = (...options: string[]) => runNode(['dist/cli/simulate-autoscale.js', ...options]);
 
