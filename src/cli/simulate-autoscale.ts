@@ -6,14 +6,14 @@ import { type Capacities, capacitiesSchema, defaultDeployments, type Plan } from
 import { charts, csv, judge, minutes, verdictTable } from './simulate-autoscale/report.js';
 
 const usage = `Usage: npm run simulate:autoscale -- [--reads 12000] [--commands 500] [--orders 100] [--sale-peak 10] [--sale-at 20:00]
-                                     [--curve <file.csv>] [--min-pods 2] [--max-pods 60]
+                                     [--curve <file.csv>] [--min-pods 2] [--max-pods <n>]
                                      [--postgres-cores 16] [--max-connections 1000] [--partitions 16] [--hottest-share 25]
                                      [--memory-hits 80] [--shared-hits 60] [--many-nodes-percent 115]
                                      [--core-hour-cents 4] [--capacities <file.json>] [--json | --csv]
 
 Replays a day with a flash sale against a model of the autoscalers of docker/kubernetes, and prints nodes, lag and cost,
 and what becomes the limit. Nothing is started and nothing is random. --reads, --commands and --orders are the day's
-averages per second without the sale; --curve takes them from a file with the columns second, reads, commands, orders.
+averages per second without the sale; --min-pods and --max-pods are of each deployment; --curve takes them from a file with the columns second, reads, commands, orders.
 What a command, an event and a read cost is measured (bench/capacities.json); docs/SCALING.md says what is assumed.`;
 
 await clientTool(usage, async () => {
@@ -25,7 +25,7 @@ await clientTool(usage, async () => {
     'sale-at': { type: 'string', default: '20:00' },
     curve: { type: 'string' },
     'min-pods': { type: 'string', default: '2' },
-    'max-pods': { type: 'string', default: '60' },
+    'max-pods': { type: 'string' },
     'postgres-cores': { type: 'string', default: '16' },
     'max-connections': { type: 'string', default: '1000' },
     partitions: { type: 'string', default: '16' },
@@ -61,7 +61,7 @@ await clientTool(usage, async () => {
   const partitions = number('partitions', 1, 256);
   const plan: Plan = {
     capacities: await capacitiesFrom(values.capacities),
-    deployments: defaultDeployments({ minPods, maxPods: number('max-pods', minPods, 10_000) }),
+    deployments: defaultDeployments({ minPods, ...(values['max-pods'] !== undefined && { maxPods: number('max-pods', minPods, 10_000) }) }),
     // Spread as evenly as can be, the busiest has its part.
     hottestShare: Math.max(1 / partitions, number('hottest-share', 1, 100) / 100),
     partitionCommandsPerSecond: 5_400,

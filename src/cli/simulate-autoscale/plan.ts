@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Behaviour, ScalingRules } from './autoscaler.js';
+import type { ScalingRules } from './autoscaler.js';
 
 const cost = z.object({ nodeCpuUs: z.number(), postgresCpuUs: z.number(), walBytes: z.number() });
 const commandCost = cost.extend({ events: z.number() });
@@ -54,13 +54,19 @@ export interface Plan {
   readonly pricePerCoreHour: number;
 }
 
-/** The defaults of Kubernetes: up at once, down to the most that was recommended in five minutes. */
-const up: Behaviour = {
-  windowSeconds: 0,
-  policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }, { type: 'Pods', value: 4, periodSeconds: 15 }],
-};
-const down: Behaviour = { windowSeconds: 300, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] };
-const common = { tolerance: 0.1, up, down };
+/** Up at once, to at most twice as many every 15 s; down when five minutes have asked for less, by a pod a minute. */
+const frontEnd = {
+  tolerance: 0.1,
+  up: { windowSeconds: 0, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] },
+  down: { windowSeconds: 300, policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }] },
+} satisfies Partial<ScalingRules>;
+
+/** The defaults of Kubernetes, which a ScaledObject has when it says nothing else. */
+const worker = {
+  tolerance: 0.1,
+  up: { windowSeconds: 0, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }, { type: 'Pods', value: 4, periodSeconds: 15 }] },
+  down: { windowSeconds: 300, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] },
+} satisfies Partial<ScalingRules>;
 
 /**
  * The deployments and rules of docker/kubernetes. A pod is one process on one core. 10,000 reads and 3,000 commands a
@@ -71,27 +77,27 @@ const common = { tolerance: 0.1, up, down };
  * Front ends are scaled by what clients ask of them, workers by what waits for them: a worker that is not busy enough
  * may still be late, and a busy one may be early.
  */
-export function defaultDeployments({ minPods, maxPods }: { minPods: number; maxPods: number }): Deployment[] {
+export function defaultDeployments({ minPods, maxPods }: { minPods: number; maxPods?: number }): Deployment[] {
   const pods = { coresPerPod: 1, startSeconds: 20 };
-  const range = { min: minPods, max: maxPods };
+  const range = (max: number) => ({ min: minPods, max: maxPods ?? Math.max(minPods, max) });
   const cpu = { metric: 'cpu', kind: 'perPod', target: 0.7 } as const;
   const requests = (target: number) => ({ metric: 'requestsPerSecond', kind: 'perPod', target }) as const;
   return [
-    { name: 'query', works: ['reads'], ...pods, connectionsPerPod: 10, rules: { ...common, ...range, targets: [cpu, requests(10_000)] } },
-    { name: 'command', works: ['commands'], ...pods, connectionsPerPod: 8, rules: { ...common, ...range, targets: [cpu, requests(3_000)] } },
+    { name: 'query', works: ['reads'], ...pods, connectionsPerPod: 10, rules: { ...frontEnd, ...range(32), targets: [cpu, requests(10_000)] } },
+    { name: 'command', works: ['commands'], ...pods, connectionsPerPod: 8, rules: { ...frontEnd, ...range(16), targets: [cpu, requests(3_000)] } },
     {
       name: 'command-worker',
       works: ['inbox'],
       ...pods,
       connectionsPerPod: 8,
-      rules: { ...common, ...range, targets: [cpu, { metric: 'inboxAgeSeconds', kind: 'value', target: 5 }] },
+      rules: { ...worker, ...range(8), targets: [cpu, { metric: 'inboxAgeSeconds', kind: 'value', target: 5 }] },
     },
     {
       name: 'query-worker',
       works: ['projections'],
       ...pods,
       connectionsPerPod: 10,
-      rules: { ...common, ...range, targets: [cpu, { metric: 'projectionLagEvents', kind: 'total', target: 5_000 }] },
+      rules: { ...worker, ...range(4), targets: [cpu, { metric: 'projectionLagEvents', kind: 'total', target: 5_000 }] },
     },
   ];
 }
