@@ -76,7 +76,8 @@ async function main(): Promise<void> {
 async function migrateWhenReachable(url: string, config: Config, logger: Logger, lifecycle: Lifecycle): Promise<void> {
   for (let failures = 0; lifecycle.phase === 'starting'; failures++) {
     try {
-      return await migrate(url, { partitions: config.partitions, log: (line) => logger.info(line) });
+      const { partitions, redisUrls } = config;
+      return await migrate(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
     } catch (error) {
       if (classify(error) !== 'unreachable') throw error;
       if (failures % 20 === 0) logger.warn({ err: error }, 'the database can not be reached; trying again');

@@ -37,6 +37,10 @@ import {
   WriterMetrics,
 } from './observability/metrics.js';
 import type { Logger } from './observability/logger.js';
+import { JobQueues } from './queue/job-queues.js';
+import { PostgresJobs } from './queue/postgres-jobs.js';
+import { QueueMetrics } from './queue/queue-metrics.js';
+import { RedisJobs } from './queue/redis-jobs.js';
 import { WakeUps } from './queue/wake-ups.js';
 
 const tailEvents = 20_000;
@@ -51,6 +55,9 @@ export class PlatformModule {
     const registry = new Registry();
     watchPools(registry, pools);
     const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });
+    const wakeUps = new WakeUps();
+    const queueMetrics = new QueueMetrics(registry);
+    const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = pools.log;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
@@ -69,7 +76,9 @@ export class PlatformModule {
         value(new Audit()),
         value(new TailBuffer(tailEvents)),
         value(new DatabaseClock()),
-        value(new WakeUps()),
+        value(wakeUps),
+        value(queueMetrics),
+        value(new JobQueues(jobStore, wakeUps, queueMetrics, logger)),
         value(new RouteTable()),
         value(new Lifecycle()),
         value(new HttpMetrics(registry)),

@@ -9,7 +9,9 @@ import { LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './
 import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
-import { WakeUps, Worker } from './queue/wake-ups.js';
+import { JobQueues } from './queue/job-queues.js';
+import { QueueMetrics } from './queue/queue-metrics.js';
+import { WakeUps, Worker, type Queue } from './queue/wake-ups.js';
 
 /** A run costs a millisecond of CPU however little there is: one for every commit took a third of the machine. */
 const projectionsRestMs = 2;
@@ -35,33 +37,45 @@ export class Workers {
     const projectionRunner = app.get(ProjectionRunner, { strict: false });
     const sagaRunner = app.get(SagaRunner, { strict: false });
     const wakeUps = app.get(WakeUps, { strict: false });
+    const metrics = app.get(QueueMetrics, { strict: false });
+    const onMissedWakeUp = (queue: Queue) => () => metrics.missed.inc({ queue });
     const onError = (task: string) => (error: unknown) => logger.error({ err: error, task }, 'a worker failed');
 
-    const commands = new Worker({ sweepIntervalMs, work: () => inboxWorker.run(), onError: onError('commands') });
+    const commands = new Worker({
+      sweepIntervalMs,
+      work: (isExpected) => inboxWorker.run(isExpected),
+      onMissedWakeUp: onMissedWakeUp('commands'),
+      onError: onError('commands'),
+    });
     const projections = new Worker({
       sweepIntervalMs,
       restMs: projectionsRestMs,
-      work: () => projectionRunner.run(),
+      work: (isExpected) => projectionRunner.run(isExpected),
+      onMissedWakeUp: onMissedWakeUp('projections'),
       onError: onError('projections'),
     });
     const sagas = new Worker({
       sweepIntervalMs,
       restMs: sagasRestMs,
-      work: () => sagaRunner.run(),
+      work: (isExpected) => sagaRunner.run(isExpected),
+      onMissedWakeUp: onMissedWakeUp('sagas'),
       onError: onError('sagas'),
     });
     const purge = new Worker({
       sweepIntervalMs: purgeIntervalMs,
-      work: async () => (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce,
+      work: async () =>
+        (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce ? 'more' : 'nothing',
       onError: onError('purge'),
     });
     const sagaCatalogue = app.get(SagaCatalogue, { strict: false });
     app.get(TailBuffer, { strict: false }).onPush((events) => {
       if (sagaCatalogue.hasNews(events)) wakeUps.wake('sagas');
     });
-    wakeUps.onWake('commands', () => commands.wake());
-    wakeUps.onWake('projections', () => projections.wake());
-    wakeUps.onWake('sagas', () => sagas.wake());
+    if (config.runWorkers) {
+      wakeUps.onWake('commands', () => commands.wake());
+      wakeUps.onWake('projections', () => projections.wake());
+      wakeUps.onWake('sagas', () => sagas.wake());
+    }
     this.workers = config.runWorkers ? [commands, projections, sagas, purge] : [];
     this.runners = [projectionRunner, sagaRunner];
     this.inboxWorker = inboxWorker;
@@ -70,9 +84,11 @@ export class Workers {
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.prepare();
     for (const worker of this.workers) worker.start();
+    await this.app.get(JobQueues, { strict: false }).start();
   }
 
   async stopTaking(): Promise<void> {
+    await this.app.get(JobQueues, { strict: false }).stopWorking();
     await Promise.all(this.workers.map((worker) => worker.stop()));
     await this.inboxWorker.idle();
   }
@@ -80,6 +96,7 @@ export class Workers {
   /** When nothing asks for the log any more. */
   async end(): Promise<void> {
     await this.app.get(LogWriter, { strict: false }).close();
+    await this.app.get(JobQueues, { strict: false }).close();
     const pools = [WriterPool, ProjectionsPool, SagasPool, LogPool, QueriesPool];
     await Promise.all(pools.map((pool) => this.app.get(pool, { strict: false }).end()));
   }
