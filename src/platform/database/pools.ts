@@ -76,11 +76,15 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
 
 /** The pools that this process uses. */
 export class Pools {
-  constructor(readonly byJob: Readonly<Record<string, pg.Pool>>) {}
+  constructor(
+    readonly byJob: Readonly<Record<string, pg.Pool>>,
+    /** What the queues open besides. */
+    private readonly jobConnectionsMax: number,
+  ) {}
 
-  /** The most connections that they ever hold together. */
+  /** The most connections that the process ever holds. */
   get connectionsMax(): number {
-    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, 0);
+    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, this.jobConnectionsMax);
   }
 
   async end(): Promise<void> {
