@@ -9,6 +9,9 @@ import type { RouteTable } from './route-table.js';
 
 const retryAfterSeconds = '1';
 
+/** What a node says that has not looked at the request, and will not. */
+const declines: ReadonlySet<string> = new Set<PlatformCode>(['starting', 'shutting-down']);
+
 /** Every failure that leaves the process, as a problem document. Never a stack trace. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -35,6 +38,9 @@ export class ProblemFilter implements ExceptionFilter {
     if (problem.status >= 500 && !(error instanceof UnavailableError)) {
       this.logger.error({ err: error, requestId: request.id }, 'request failed');
     }
+    // To nginx that says: ask another node (docker/nginx.conf). By the status alone it could not tell this from a view
+    // that is behind, or from a node with too much to do, and would take those for broken nodes.
+    if (declines.has(problem.code)) void reply.header('x-accel-redirect', '@elsewhere');
     void reply.send(problemBody(reply, problem));
   }
 

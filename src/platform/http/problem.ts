@@ -30,6 +30,9 @@ export const platformProblems = {
   'unsupported-media-type': { status: 415, title: 'The body is of a type the route does not take' },
   'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key was used for a different request' },
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
+  // Of the load balancer (docker/nginx.conf), which has them from here by way of a test.
+  'bad-gateway': { status: 502, title: 'No node answered' },
+  'gateway-timeout': { status: 504, title: 'No node answered in time' },
   overloaded: { status: 503, title: 'The node is overloaded' },
   'projection-behind': { status: 503, title: 'The view has not caught up' },
   'database-unavailable': { status: 503, title: 'The database can not be reached' },
