@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { root } from './command.js';
-import type { TestDatabase } from './database.js';
 
 /** A command-line tool as `npm run` starts it, on a database. */
-export function tool(database: TestDatabase, name: string, ...args: string[]) {
+export function tool(database: { readonly url: string }, name: string, ...args: string[]) {
   const env = { PATH: process.env.PATH, DATABASE_URL: database.url };
   const child = spawn(process.execPath, [`${root}dist/cli/${name}.js`, ...args], { env });
   let output = '';
