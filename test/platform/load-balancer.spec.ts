@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { type Edge, findNginx, startEdge } from '../../src/cli/topology/edge.js';
 import { freePort } from '../../src/cli/topology/service.js';
 import { platformProblems } from '../../src/platform/http/problem.js';
+import { partitionOf } from '../../src/platform/log/partition.js';
 import { HttpClient } from '../support/client.js';
 import { describeWith } from '../support/installed.js';
 import { ScriptedNode, answers, answersAfter, declines, hangsUp, staysSilent } from '../support/scripted-node.js';
 
 const nginx = findNginx();
+const partitions = 16;
 const keyed = { 'idempotency-key': 'one' };
 const transfers = '/v1/ledgers/main/transactions';
 
@@ -27,7 +29,7 @@ describeWith({ nginx }, 'The load balancer', () => {
     command = [await ScriptedNode.start(), await ScriptedNode.start()];
     query = [await ScriptedNode.start(), await ScriptedNode.start()];
     const ports = (nodes: ScriptedNode[]) => nodes.map(({ port }) => port);
-    edge = await startEdge(nginx!, directory, await freePort(), { command: ports(command), query: ports(query) });
+    edge = await startEdge(nginx!, directory, await freePort(), { command: ports(command), query: ports(query) }, partitions);
     client = new HttpClient(edge);
   });
 
@@ -66,23 +68,31 @@ describeWith({ nginx }, 'The load balancer', () => {
     expect(query.map(({ seen }) => seen.length)).toEqual([5, 5]);
   });
 
-  test.each([
-    ['a ledger', (n: number) => `/v1/ledgers/ledger-${n}/`, ['accounts', 'transactions', 'transactions/bulk', 'transactions/t/capture']],
-    ['a SKU', (n: number) => `/v1/stock/sku-${n}/`, ['receipts', 'reservations', 'reservations/r/commit']],
-    ['an order', (n: number) => `/v1/orders/order-${n}/`, ['cancel', 'fulfil', 'refunds']],
-  ])('sends all writes of %s to one command node, and spreads them over all of those', async (_what, path, rests) => {
-    for (let n = 0; n < 40; n++) {
-      for (const rest of rests) await client.post(path(n) + rest, {});
-      const takers = command.filter(({ seen }) => seen.some(({ url }) => url.startsWith(path(n))));
-      expect(takers).toHaveLength(1);
+  test('sends all writes of a partition to one command node, which has as many partitions as the other', async () => {
+    const takers = new Map<number, Set<ScriptedNode>>();
+    for (let n = 0; n < 200; n++) {
+      const writes = [`/v1/ledgers/key-${n}/transactions`, `/v1/stock/key-${n}/reservations/r/commit`, `/v1/orders/key-${n}/cancel`];
+      await client.post(writes[n % writes.length]!, {});
+      const taker = command.find(({ seen }) => seen.length > 0)!;
+      taker.seen.length = 0;
+      const partition = partitionOf(`key-${n}`, partitions);
+      takers.set(partition, (takers.get(partition) ?? new Set()).add(taker));
     }
-    for (const { seen } of command) expect(seen.length).toBeGreaterThan(0);
+    expect(takers.size).toBe(partitions);
+    expect([...takers.values()].map((nodes) => nodes.size)).toEqual(Array(partitions).fill(1));
+    expect([...takers.values()].filter((nodes) => nodes.has(command[0]!))).toHaveLength(partitions / 2);
+  });
+
+  test("knows the module's partition keys: those of a ledger, a SKU, an order, the catalogue", async () => {
+    const paths = ['/v1/ledgers/a/accounts', '/v1/ledgers/a/transactions/bulk', '/v1/stock/a/receipts', '/v1/orders/a/cancel', '/v1/ledgers/%61/accounts'];
+    for (const path of paths) await client.post(path, {});
+    expect(command.map(({ seen }) => seen.length).sort((a, b) => a - b)).toEqual([0, paths.length]);
   });
 
   test('sends all writes of the catalogue to one command node, and spreads new orders', async () => {
     for (let n = 0; n < 10; n++) await client.request('PATCH', `/v1/products/p-${n}`, { body: {} });
     await client.post('/v1/products', {});
-    expect(command.map(({ seen }) => seen.length).sort()).toEqual([0, 11].sort());
+    expect(command.map(({ seen }) => seen.length).sort((a, b) => a - b)).toEqual([0, 11]);
     for (let n = 0; n < 40; n++) await client.post('/v1/orders', {});
     for (const { seen } of command) expect(seen.filter(({ url }) => url === '/v1/orders').length).toBeGreaterThan(0);
   });
@@ -214,7 +224,7 @@ describeWith({ nginx }, 'The load balancer', () => {
     expect((await client.post(transfers, 'a'.repeat(1_048_576))).status).toBe(200);
     expect((await client.post(bulk, 'a'.repeat(16_777_216))).status).toBe(200);
     expect((await client.post(bulk, 'a'.repeat(16_777_217))).body.code).toBe('body-too-large');
-    expect(command.flatMap(({ seen }) => seen.map(({ bytes }) => bytes)).sort()).toEqual([1_048_576, 16_777_216]);
+    expect(command.flatMap(({ seen }) => seen.map(({ bytes }) => bytes)).sort((a, b) => a - b)).toEqual([1_048_576, 16_777_216]);
   });
 
   test('shows nothing of the nodes but their API', async () => {

@@ -23,22 +23,31 @@ export async function startEdge(
   directory: string,
   port: number,
   nodes: { readonly command: readonly number[]; readonly query: readonly number[] },
+  partitions: number,
 ): Promise<Edge> {
   const text = await readFile(rules, 'utf8');
   if (text.split(listens).length !== 2) throw new Error(`${rules} does not say "${listens}" once`);
   await mkdir(join(directory, 'nodes'), { recursive: true });
   const write = (file: string, content: string) => writeFile(join(directory, file), content);
   await write('nginx.conf', text.replace(listens, `listen 127.0.0.1:${port};`).replace('/dev/stdout', join(directory, 'access.log')));
-  for (const [side, ports] of Object.entries(nodes)) {
-    const lines = (parameters: string) => ports.map((port) => `server 127.0.0.1:${port} ${parameters};\n`).join('');
-    await write(`nodes/${side}.conf`, lines('max_fails=3 fail_timeout=5s'));
-    await write(`nodes/${side}-elsewhere.conf`, lines('max_fails=0'));
-  }
+  const lines = (ports: readonly number[], parameters: string) => ports.map((port) => `server 127.0.0.1:${port} ${parameters};\n`).join('');
+  const remembers = 'max_fails=3 fail_timeout=5s';
+  const shares = nodes.command.map((port, index) => ({ port, partitions: shareOf(index, nodes.command.length, partitions) }));
+  const owners = shares.filter((share) => share.partitions > 0);
+  await write('nodes/command.conf', owners.map((share) => lines([share.port], `weight=${share.partitions} ${remembers}`)).join(''));
+  await write('nodes/command-elsewhere.conf', lines(nodes.command, 'max_fails=0'));
+  await write('nodes/query.conf', lines(nodes.query, remembers));
+  await write('nodes/query-elsewhere.conf', lines(nodes.query, 'max_fails=0'));
   const url = `http://127.0.0.1:${port}`;
   const prefix = `${directory}/`;
   const service = foreignService('nginx', program, ['-e', 'stderr', '-p', prefix, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;']);
   await service.start(() => isLive(url));
   return { url, service };
+}
+
+/** How many partitions a node has: none to spare when there are more nodes than partitions. */
+function shareOf(index: number, nodes: number, partitions: number): number {
+  return Math.floor(partitions / nodes) + (index < partitions % nodes ? 1 : 0);
 }
 
 async function isLive(url: string): Promise<boolean> {

@@ -10,6 +10,9 @@ import { type Service, findProgram, foreignService, freePort } from './service.j
 /** A node opens about this many connections; the server's own limit of 100 is for five of them. */
 const connectionsPerNode = 24;
 
+/** The default of PARTITIONS. */
+const usualPartitions = 16;
+
 export interface TopologyPlan {
   readonly command: number;
   readonly query: number;
@@ -108,7 +111,8 @@ export class Topology {
     if (nginx) {
       const ports = (role: Role) => this.ofRole(role).map(({ port }) => port);
       const port = this.plan.port ?? (await freePort());
-      this.edge = await startEdge(nginx, this.directory, port, { command: ports('command'), query: ports('query') });
+      const nodes = { command: ports('command'), query: ports('query') };
+      this.edge = await startEdge(nginx, this.directory, port, nodes, Number(env.PARTITIONS ?? usualPartitions));
     } else if (this.plan.nginx !== false) {
       log('nginx is not installed: there is no load balancer');
     }
