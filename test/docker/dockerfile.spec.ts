@@ -65,8 +65,7 @@ describe('The image', () => {
   test('is small, and has nothing in it but the program', async () => {
     expect((await readdir(app())).sort()).toEqual(['dist', 'node_modules', 'package.json']);
     expect((await readdir(join(app(), 'dist'), { recursive: true })).filter((file) => /\.spec\.|\.tsbuildinfo/.test(file))).toEqual([]);
-    console.log(await bytesIn(app()));
-    expect(await bytesIn(app())).toBeLessThan(80 * megabyte);
+    expect(await bytesIn(app())).toBeLessThan(70 * megabyte);
   });
 
   test('starts Node itself, with the flags of npm start', async () => {

@@ -18,7 +18,8 @@ export class ScriptedNode {
 
   private constructor(private readonly server: Server) {}
 
-  static async start(): Promise<ScriptedNode> {
+  /** All of 127.0.0.0/8 is this machine: nodes at different addresses can have the same port. */
+  static async start(host = '127.0.0.1', port = 0): Promise<ScriptedNode> {
     const server = createServer();
     const node = new ScriptedNode(server);
     server.on('request', (request, response) => {
@@ -29,7 +30,7 @@ export class ScriptedNode {
         node.behaviour(response);
       });
     });
-    server.listen(0, '127.0.0.1');
+    server.listen(port, host);
     await once(server, 'listening');
     return node;
   }
