@@ -7,8 +7,10 @@ import { type Edge, findNginx, startEdge } from './edge.js';
 import { NodeProcess, type Role } from './node-process.js';
 import { type Service, findProgram, foreignService, freePort } from './service.js';
 
-/** A node opens about this many connections; the server's own limit of 100 is for five of them. */
-const connectionsPerNode = 24;
+/** Of each node's reads: "auto" would take the machine for its own. */
+const poolSize = 10;
+/** With the few that writer, projections, sagas and inbox have; the server's own limit of 100 is for five nodes. */
+const connectionsPerNode = poolSize + 10;
 
 /** The default of PARTITIONS. */
 const usualPartitions = 16;
@@ -96,6 +98,7 @@ export class Topology {
     const settings = {
       LOG_LEVEL: 'warn',
       HOST: '127.0.0.1',
+      DATABASE_POOL_SIZE: String(poolSize),
       DATABASE_URL: this.databaseUrl,
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...env,
