@@ -76,7 +76,16 @@ describe('The image', () => {
     expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });
   });
 
-  test('migrates an empty database, becomes ready, is healthy, and stops when it is asked to', async () => {
+  test('migrates an empty database with the arguments of compose and Kubernetes', async () => {
+    const migration = run([...image.entrypoint, 'dist/cli/migrate.js'], { DATABASE_URL: database.url });
+    const [code] = await once(migration, 'exit');
+    expect(code).toBe(0);
+    expect((await database.pool.query('select count(*)::int as count from partitions')).rows).toEqual([{ count: 16 }]);
+    const unconfigured = run([...image.entrypoint, 'dist/cli/migrate.js'], {});
+    expect(await once(unconfigured, 'exit')).toEqual([1, null]);
+  });
+
+  test('becomes ready, is healthy, and stops when it is asked to', async () => {
     // Only for this machine, whatever the image says.
     const env = { DATABASE_URL: database.url, HOST: '127.0.0.1', PORT: String(await freePort()) };
     container = run([...image.entrypoint, ...image.command], env);
