@@ -65,7 +65,7 @@ export const environment = {
   IDEMPOTENCY_RETENTION: duration.default(7 * 86_400_000),
   WRITER_QUEUE_LIMIT: integer(1, 1_000_000).default(10_000),
   STATE_CACHE_MB: integer(1, 65_536).default(64),
-  SWEEP_INTERVAL_MS: integer(10, 60_000).default(200),
+  SWEEP_INTERVAL_MS: integer(10, 60_000).default(1_000),
   COMMAND_CLAIM_MS: integer(100, 600_000).default(10_000),
   SHUTDOWN_DRAIN_MS: integer(0, 300_000).default(0),
   SHUTDOWN_TIMEOUT_MS: integer(100, 300_000).default(10_000),

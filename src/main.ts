@@ -103,14 +103,14 @@ function stopOnSignal(
 async function prepareDatabase(
   url: string,
   connectionsMax: number,
-  { partitions }: Config,
+  { partitions, redisUrls }: Config,
   logger: Logger,
   stopping: AbortSignal,
 ): Promise<void> {
   for (let failures = 0; !stopping.aborted; failures++) {
     try {
       await checkConnections(url, connectionsMax, (line) => logger.warn(line));
-      return await migrate(url, { partitions, log: (line) => logger.info(line) });
+      return await migrate(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
     } catch (error) {
       const kind = classify(error);
       if (kind !== 'unreachable' && kind !== 'transient') throw error;

@@ -23,7 +23,7 @@ export async function commandLine(
     const databaseUrl = config.databaseUrl ?? embedded!.url;
     const logger = createLogger('warn');
     try {
-      await migrate(databaseUrl, { partitions: config.partitions });
+      await migrate(databaseUrl, { partitions: config.partitions, queuesAreHere: !config.redisUrls });
       const app = await NestFactory.createApplicationContext(AppModule.forRoot(config, databaseUrl, logger), {
         logger: new NestLogger(logger),
       });

@@ -39,6 +39,10 @@ import {
   WriterMetrics,
 } from './observability/metrics.js';
 import type { Logger } from './observability/logger.js';
+import { JobQueues } from './queue/job-queues.js';
+import { PostgresJobs } from './queue/postgres-jobs.js';
+import { QueueMetrics } from './queue/queue-metrics.js';
+import { RedisJobs } from './queue/redis-jobs.js';
 import { WakeUps } from './queue/wake-ups.js';
 
 const tailEvents = 20_000;
@@ -57,6 +61,9 @@ export class PlatformModule {
     const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) });
     const registry = new Registry();
     watchPools(registry, pools.byJob);
+    const wakeUps = new WakeUps();
+    const queueMetrics = new QueueMetrics(registry);
+    const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = both.log;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
@@ -68,7 +75,9 @@ export class PlatformModule {
       value(new MetricsPage(registry)),
       ...cataloguesOf(modules).map(value),
       value(new TailBuffer(tailEvents)),
-      value(new WakeUps()),
+      value(wakeUps),
+      value(queueMetrics),
+      value(new JobQueues(jobStore, wakeUps, queueMetrics, logger)),
       value(new RouteTable(apiControllers(modules), config)),
       value(new Lifecycle()),
       value(new HttpMetrics(registry)),

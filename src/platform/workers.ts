@@ -10,6 +10,8 @@ import { hasSide } from './domain-module.js';
 import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
+import { JobQueues } from './queue/job-queues.js';
+import { QueueMetrics } from './queue/queue-metrics.js';
 import { WakeUps, Worker, type Queue, type WorkerOptions } from './queue/wake-ups.js';
 
 /** A run costs a millisecond of CPU however little there is: one for every commit took a third of the machine. */
@@ -42,31 +44,42 @@ export class Workers {
       this.inboxWorker = inboxWorker;
       const sagaRunner = app.get(SagaRunner, { strict: false });
       this.runners.push(sagaRunner);
-      this.addQueue('commands', { sweepIntervalMs, work: () => inboxWorker.run() });
+      this.addQueue('commands', { sweepIntervalMs, work: (isExpected) => inboxWorker.run(isExpected) });
       const sagas = app.get(SagaCatalogue, { strict: false });
       app.get(TailBuffer, { strict: false }).onPush((events) => {
         if (sagas.hasNews(events)) this.wakeUps.wake('sagas');
       });
-      this.addQueue('sagas', { sweepIntervalMs, restMs: sagasRestMs, work: () => sagaRunner.run() });
+      this.addQueue('sagas', {
+        sweepIntervalMs,
+        restMs: sagasRestMs,
+        work: (isExpected) => sagaRunner.run(isExpected),
+      });
       this.add('purge', {
         sweepIntervalMs: purgeIntervalMs,
-        work: async () => (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce,
+        work: async () =>
+          (await inbox.purge(config.idempotencyRetentionMs, purgeAtOnce)) === purgeAtOnce ? 'more' : 'nothing',
       });
     }
     if (hasSide(config.role, 'queries')) {
       const projectionRunner = app.get(ProjectionRunner, { strict: false });
       this.runners.push(projectionRunner);
-      this.addQueue('projections', { sweepIntervalMs, restMs: projectionsRestMs, work: () => projectionRunner.run() });
+      this.addQueue('projections', {
+        sweepIntervalMs,
+        restMs: projectionsRestMs,
+        work: (isExpected) => projectionRunner.run(isExpected),
+      });
     }
   }
 
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.prepare();
     if (this.config.runWorkers) for (const worker of this.workers) worker.start();
+    await this.app.get(JobQueues, { strict: false }).start();
   }
 
   /** Nothing more is taken up; resolves when what was taken up is done. */
   async stopTaking(): Promise<void> {
+    await this.app.get(JobQueues, { strict: false }).stopWorking();
     await Promise.all(this.workers.map((worker) => worker.stop()));
     await this.inboxWorker?.idle();
   }
@@ -74,12 +87,15 @@ export class Workers {
   /** When nothing asks for the log any more. */
   async end(): Promise<void> {
     if (hasSide(this.config.role, 'commands')) await this.app.get(LogWriter, { strict: false }).close();
+    await this.app.get(JobQueues, { strict: false }).close();
     await this.app.get(Pools, { strict: false }).end();
   }
 
   private addQueue(queue: Queue, options: Omit<WorkerOptions, 'onError'>): void {
-    const worker = this.add(queue, options);
-    this.wakeUps.onWake(queue, () => worker.wake());
+    const { missed } = this.app.get(QueueMetrics, { strict: false });
+    const worker = this.add(queue, { ...options, onMissedWakeUp: () => missed.inc({ queue }) });
+    // Where nobody works here, those who do are told.
+    if (this.config.runWorkers) this.wakeUps.onWake(queue, () => worker.wake());
   }
 
   private add(task: string, options: Omit<WorkerOptions, 'onError'>): Worker {

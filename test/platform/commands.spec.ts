@@ -61,11 +61,11 @@ describe('The inbox', () => {
       const commandId = `${partition}.${newCommandId()}`;
       return { partition, commandId, type: Count.type, payload: { name, by }, metadata: {}, fingerprint };
     };
-    /** One look at the inbox, and what it finds done. True when there may be more. */
+    /** One look at the inbox, and what it finds done. */
     const drain = async () => {
-      const more = await worker.run();
+      const found = await worker.run();
       await worker.idle();
-      return more;
+      return found;
     };
     return { ...writer, inbox, drain, command };
   };
@@ -99,7 +99,7 @@ describe('The inbox', () => {
     await Promise.all(commands.map((one) => workers[0]!.inbox.accept(one)));
     for (let more = true; more; ) {
       const results = await Promise.all(workers.map(({ drain }) => drain()));
-      more = results.some((one) => one);
+      more = results.some((found) => found !== 'nothing');
     }
     const { rows } = await database.pool.query('SELECT status, count(*)::int AS n, max(attempts) AS attempts FROM commands GROUP BY status');
     expect(rows).toEqual([{ status: 'executed', n: 600, attempts: 1 }]);

@@ -91,7 +91,7 @@ describe('The projector', () => {
   const runAll = async ({ projector }: { projector: ConsumerRunner }) => {
     let runs = 0;
     do runs++;
-    while (await projector.run());
+    while ((await projector.run()) !== 'nothing');
     return runs;
   };
   const valuesOf = async (table: string) =>

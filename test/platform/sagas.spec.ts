@@ -125,7 +125,7 @@ describe('A saga', () => {
 
   /** One step: the sagas see what is new, and the commands they ask for are done. */
   const step = async ({ runner, worker }: Process) => {
-    while (await runner.run());
+    while ((await runner.run()) !== 'nothing');
     await worker.idle();
   };
   const names = Array.from({ length: 20 }, (_, index) => `n${index}`);

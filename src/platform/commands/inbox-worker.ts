@@ -3,7 +3,7 @@ import { UnavailableError } from '../errors.js';
 import type { Outcome } from '../log/writer.js';
 import type { InboxMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
-import type { WakeUps } from '../queue/wake-ups.js';
+import type { Found, WakeUps } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
 import type { CommandRegistry } from './command-registry.js';
 import type { ClaimedCommand, Inbox } from './inbox.js';
@@ -29,12 +29,18 @@ export class InboxWorker {
     private readonly logger: Logger,
   ) {}
 
-  /** Looks for commands that wait. True when there may be more. */
-  async run(): Promise<boolean> {
+  /** Takes commands that wait. When none is expected, it first asks when the next one falls due, which costs less. */
+  async run(isExpected = true): Promise<Found> {
     while (!this.hasRoomFor(claimAtOnce)) await Promise.race(this.running);
+    if (!isExpected) {
+      const dueInMs = await this.inbox.nextDueInMs();
+      if (dueInMs === undefined) return 'nothing';
+      if (dueInMs > 0) return { nothingForMs: dueInMs };
+    }
     const claimed = await this.inbox.claim(claimAtOnce);
     this.take(claimed);
-    return claimed.length === claimAtOnce;
+    if (!isExpected && claimed.some(({ is_late }) => is_late)) return 'late';
+    return claimed.length === claimAtOnce ? 'more' : claimed.length > 0 ? 'some' : 'nothing';
   }
 
   /** Whether so many can be taken as soon as they are stored, without a look at the inbox. */

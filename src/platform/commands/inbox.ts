@@ -2,6 +2,7 @@ import DataLoader from 'dataloader';
 import type pg from 'pg';
 import type { ConsumerSql } from '../consumers/consumer.js';
 import type { EventMetadata } from '../log/recorded-event.js';
+import { lateMs } from '../queue/wake-ups.js';
 
 /** A command that is stored before it runs. */
 export interface AcceptedCommand {
@@ -45,6 +46,11 @@ export interface ClaimedCommand {
   attempts: number;
 }
 
+interface WaitingCommand extends ClaimedCommand {
+  /** Accepted a while ago and never tried: whoever accepted it could not tell anybody. */
+  is_late: boolean;
+}
+
 /**
  * Cut to the columns' milliseconds. Rounded up, what is due at once was not due yet for whoever was woken for it. The
  * statement's time, here and below: engines that distribute tables refuse updates by what is different at every look
@@ -77,13 +83,19 @@ LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_i
  */
 export const claimSql = `
 WITH due AS (
-  SELECT partition, command_id FROM commands
+  SELECT partition, command_id, due_at FROM commands
   WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE commands c SET due_at = statement_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
 FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id
-RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts`;
+RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts,
+  c.status = 'accepted' AND c.attempts = 1 AND d.due_at < statement_timestamp() - interval '${lateMs} ms' AS is_late`;
+
+/** Milliseconds until the first waiting command falls due, rounded up: a timer that fires too early finds nothing. */
+const nextDueSql = `
+SELECT ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::float8 AS due_in_ms FROM commands
+WHERE status IN ('accepted', 'scheduled') ORDER BY due_at LIMIT 1`;
 
 /** After a failed attempt: again later, or parked. One that was completed in the meantime stays as it is. */
 export const retryLaterSql = `
@@ -159,9 +171,15 @@ export class Inbox {
     await sql.query({ name: 'store-commands', text: storeSql, values });
   }
 
-  async claim(limit: number): Promise<ClaimedCommand[]> {
-    return (await this.pool.query<ClaimedCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs] }))
+  async claim(limit: number): Promise<WaitingCommand[]> {
+    return (await this.pool.query<WaitingCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs] }))
       .rows;
+  }
+
+  /** Not above zero when a command is due; undefined when none waits. */
+  async nextDueInMs(): Promise<number | undefined> {
+    const { rows } = await this.pool.query<{ due_in_ms: number }>({ name: 'next-due-command', text: nextDueSql });
+    return rows[0]?.due_in_ms;
   }
 
   /** Notes a failed attempt. After the last one the command is parked as `failed`. */

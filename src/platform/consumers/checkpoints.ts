@@ -17,6 +17,13 @@ WHERE c.consumer = ANY ($1::text[]) AND c.position < p.head
 ORDER BY c.consumer, c.partition
 FOR UPDATE OF c SKIP LOCKED`;
 
+/** Whether the claim would find something, locked or not, and what the database's clock says. */
+export const lookForNewsSql = `
+SELECT clock_timestamp() AS now, EXISTS (
+  SELECT FROM checkpoints c JOIN partitions p ON p.partition = c.partition
+  WHERE c.consumer = ANY ($1::text[]) AND c.position < p.head
+    AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())) AS is_news`;
+
 export interface ClaimedCheckpoint {
   consumer: string;
   partition: number;

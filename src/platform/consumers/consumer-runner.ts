@@ -4,10 +4,12 @@ import { classify } from '../log/failures.js';
 import type { EventMetadata, RecordedEvent } from '../log/recorded-event.js';
 import type { TailBuffer } from '../log/tail-buffer.js';
 import type { ConsumerMetrics } from '../observability/metrics.js';
+import { lateMs, type Found } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
 import {
   claimCheckpointsSql,
   createCheckpointsSql,
+  lookForNewsSql,
   moveCheckpointsSql,
   readEventsSql,
   recordFailureSql,
@@ -18,6 +20,12 @@ import type { Consumer } from './consumer.js';
 import type { Visibility } from './visibility.js';
 
 const maxEventsPerRun = 5_000;
+
+/** What follows checkpoints, by partition, and the partitions in which there may be more. */
+interface Tail {
+  readonly events: Map<number, RecordedEvent[]>;
+  readonly unfinished: Set<number>;
+}
 
 /** Where a consumer can not get on: the event, and why. */
 class PoisonEventError extends Error {
@@ -65,23 +73,34 @@ export class ConsumerRunner {
     await this.pool.query(createCheckpointsSql, [this.names]);
   }
 
-  /** One run. True when there is more to do. */
-  async run(): Promise<boolean> {
+  /** One run. When no news are expected it first asks whether there are any: one statement, and no transaction. */
+  async run(isExpected = true): Promise<Found> {
+    const now = isExpected ? undefined : await this.timeOfNews();
+    if (!isExpected && !now) return 'nothing';
     let claimed: ClaimedCheckpoint[] = [];
     try {
-      return await this.transaction(async (client) => {
+      const { events, unfinished } = await this.transaction(async (client) => {
         claimed = await this.claim(client, this.names);
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });
+      if (now && isAnyOlder(events, now.getTime() - lateMs)) return 'late';
+      return unfinished.size > 0 ? 'more' : claimed.length > 0 ? 'some' : 'nothing';
     } catch (error) {
       const kind = classify(error);
       if (kind === 'unreachable' || kind === 'transient' || claimed.length === 0) throw error;
       // Something in the batch is poison, and nobody knows yet whose.
       let more = false;
       for (const checkpoint of claimed) more = (await this.runAlone(checkpoint)) || more;
-      return more;
+      return more ? 'more' : 'some';
     }
+  }
+
+  /** The database's time, when there are events for these consumers. */
+  private async timeOfNews(): Promise<Date | undefined> {
+    const look = { name: 'look-for-news', text: lookForNewsSql, values: [this.names] };
+    const [row] = (await this.pool.query<{ now: Date; is_news: boolean }>(look)).rows;
+    return row?.is_news ? row.now : undefined;
   }
 
   /** Halves the batch until it goes through, or until a single event is left that does not. */
@@ -91,7 +110,8 @@ export class ConsumerRunner {
         return await this.transaction(async (client) => {
           const claimed = await this.claim(client, [consumer]);
           const own = claimed.filter((checkpoint) => checkpoint.partition === partition);
-          return this.advance(client, own, limit);
+          const { unfinished } = await this.advance(client, own, limit);
+          return unfinished.size > 0;
         });
       } catch (error) {
         const kind = classify(error);
@@ -118,24 +138,23 @@ export class ConsumerRunner {
   }
 
   /** Applies what follows the claimed checkpoints, moves them, and commits. */
-  private async advance(client: pg.PoolClient, claimed: ClaimedCheckpoint[], limit: number): Promise<boolean> {
+  private async advance(client: pg.PoolClient, claimed: ClaimedCheckpoint[], limit: number): Promise<Tail> {
     if (claimed.length === 0) {
       await client.query('COMMIT');
-      return false;
+      return { events: new Map(), unfinished: new Set() };
     }
     const started = performance.now();
-    const { events, unfinished } = await this.read(client, claimed, limit);
+    const tail = await this.read(client, claimed, limit);
+    const { events } = tail;
     const moved = { consumer: [] as string[], partition: [] as number[], position: [] as number[] };
     const statements: Promise<(() => void) | void>[] = [];
     let count = 0;
-    let more = false;
     for (const [consumer, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
       const batch: RecordedEvent[] = [];
       for (const { partition, position } of checkpoints) {
         const all = events.get(partition) ?? [];
         const first = all[0]?.position ?? 0;
         const own = position + 1 === first ? all : all.filter((event) => event.position > position);
-        if (unfinished.has(partition)) more = true;
         if (own.length === 0) continue;
         for (const event of own) batch.push(event);
         moved.consumer.push(consumer);
@@ -157,7 +176,7 @@ export class ConsumerRunner {
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
     moved.consumer.forEach((name, i) => this.visibility.advance(name, moved.partition[i]!, moved.position[i]!));
     for (const result of results) if (result.status === 'fulfilled') result.value?.();
-    return more;
+    return tail;
   }
 
   private async consume(
@@ -174,15 +193,12 @@ export class ConsumerRunner {
     }
   }
 
-  /**
-   * The events after each partition's rearmost checkpoint: from memory where they are, else in one query. And the
-   * partitions in which there may be more.
-   */
+  /** The events after each partition's rearmost checkpoint: from memory where they are, else in one query. */
   private async read(
     client: pg.PoolClient,
     claimed: ClaimedCheckpoint[],
     limit: number,
-  ): Promise<{ events: Map<number, RecordedEvent[]>; unfinished: Set<number> }> {
+  ): Promise<Tail> {
     const events = new Map<number, RecordedEvent[]>();
     const unfinished = new Set<number>();
     const partitions: number[] = [];
@@ -250,6 +266,10 @@ export function readStored(
   } catch (error) {
     throw onError(error);
   }
+}
+
+function isAnyOlder(events: Map<number, RecordedEvent[]>, timeMs: number): boolean {
+  return [...events.values()].some(([first]) => first && Date.parse(first.recordedAt) < timeMs);
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

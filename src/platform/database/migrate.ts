@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runMigrations } from 'bullmq';
 import type pg from 'pg';
 import { DataSource, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { jobSchema } from '../queue/postgres-jobs.js';
 import { migrations } from '../../migrations/index.js';
 
 type Log = (line: string) => void;
@@ -12,13 +14,14 @@ const LOCK_TIMEOUT_MS = 600_000;
 /**
  * Brings the database up to date. Any number of processes may do so at once: one migrates, the others wait
  * for it. Refuses a database that was created with another number of partitions, before it changes anything
- * there.
+ * there. BullMQ's own tables belong to it, unless the queues are elsewhere: they need advisory locks and NOTIFY, which
+ * not every engine that the log can live in has.
  */
 export async function migrate(
   url: string,
-  options: { partitions: number; log?: Log },
+  options: { partitions: number; queuesAreHere?: boolean; log?: Log },
 ): Promise<void> {
-  const { partitions, log = () => {} } = options;
+  const { partitions, queuesAreHere = true, log = () => {} } = options;
   const source = new DataSource({
     type: 'postgres',
     url,
@@ -36,6 +39,7 @@ export async function migrate(
     await checkPartitions(session, partitions);
     await session.query(`select set_config('rialto.partitions', $1, false)`, [String(partitions)]);
     await applyPending(source, session, log);
+    if (queuesAreHere) await runMigrations((await session.connect()) as pg.PoolClient, jobSchema);
     await checkPartitions(session, partitions);
   } finally {
     await session.release();

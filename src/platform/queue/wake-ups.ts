@@ -1,38 +1,69 @@
 import { EventEmitter } from 'node:events';
 
-export type Queue = 'commands' | 'projections' | 'sagas';
+export const queues = ['commands', 'projections', 'sagas'] as const;
+export type Queue = (typeof queues)[number];
+
+/** Work that has waited for longer when a sweep finds it was not announced, or in vain. */
+export const lateMs = 200;
 
 /**
  * "There is work": a hint, never the work itself, and never the only way it is found. Whoever works a queue also
  * looks for work by itself every sweep interval, so a wake-up that is lost costs that much time and nothing else.
  *
- * Here they stay in the process.
+ * A process that works a queue is woken in the process, synchronously, and nobody else is told: it will do the work.
+ * Only where nobody here works the queue, those who do are told, by a job (`JobQueues`).
  */
 export class WakeUps {
   private readonly emitter = new EventEmitter();
+  private tellOthers: (queue: Queue) => void = () => undefined;
 
   wake(queue: Queue): void {
-    this.emitter.emit(queue);
+    if (!this.emitter.emit(queue)) this.tellOthers(queue);
   }
 
+  /** For those who work the queue in this process, and only for them. */
   onWake(queue: Queue, work: () => void): void {
     this.emitter.on(queue, work);
   }
+
+  /** Must return at once, and not throw. */
+  onWakeOfOthers(tell: (queue: Queue) => void): void {
+    this.tellOthers = tell;
+  }
+
+  /** What is worked in this process. */
+  get worked(): Queue[] {
+    return queues.filter((queue) => this.emitter.listenerCount(queue) > 0);
+  }
+
+  /** This process stops working: from now on others are told. */
+  stopWorking(): void {
+    this.emitter.removeAllListeners();
+  }
 }
+
+/**
+ * What a look for work has found: `more` than was taken at once; `some`, so that it is worth another look; some that
+ * was `late`, though nobody had been woken for it; `nothing`, if it is known for how long.
+ */
+export type Found = 'more' | 'some' | 'late' | 'nothing' | { readonly nothingForMs: number };
 
 export interface WorkerOptions {
   readonly sweepIntervalMs: number;
   /** How long to let work gather before it is looked at again. Default: not at all. */
   readonly restMs?: number;
-  /** Does what there is to do; true when it should be called again at once. */
-  work(): Promise<boolean>;
+  /** Does what there is to do. `isExpected` when somebody said so or there was more; else there is probably nothing. */
+  work(isExpected: boolean): Promise<Found>;
+  /** Work was found that nobody had been woken for. */
+  onMissedWakeUp?(): void;
   onError(error: unknown): void;
 }
 
 /**
  * Runs one piece of work at a time, whenever it is woken and at the latest every sweep interval. A wake-up that comes
- * while the work is under way makes it run once more: it may have looked too early. When the work fails it is tried
- * again with back-off.
+ * while the work is under way makes it run once more: it may have looked too early. So does work that was found: what
+ * came meanwhile may have been announced to another process, which could not take it from this one's hands. When the
+ * work fails it is tried again with back-off.
  */
 export class Worker {
   private timer: NodeJS.Timeout | undefined;
@@ -40,8 +71,11 @@ export class Worker {
   private again = false;
   private stopped = true;
   private failures = 0;
+  private idleMs: number;
 
-  constructor(private readonly options: WorkerOptions) {}
+  constructor(private readonly options: WorkerOptions) {
+    this.idleMs = options.sweepIntervalMs;
+  }
 
   start(): void {
     this.stopped = false;
@@ -49,19 +83,7 @@ export class Worker {
   }
 
   wake(): void {
-    if (this.stopped) return;
-    if (this.running || this.failures > 0) {
-      this.again = true;
-      return;
-    }
-    clearTimeout(this.timer);
-    this.running = this.run().finally(() => {
-      this.running = undefined;
-      if (this.stopped) return;
-      const backOffMs = Math.min(5_000, 50 * 2 ** this.failures);
-      const waitMs = this.failures > 0 ? backOffMs : this.again ? 0 : this.options.sweepIntervalMs;
-      this.timer = setTimeout(() => this.retry(), waitMs);
-    });
+    this.begin(true);
   }
 
   async stop(): Promise<void> {
@@ -70,25 +92,51 @@ export class Worker {
     await this.running;
   }
 
-  private retry(): void {
-    const { failures } = this;
+  private begin(isAnnounced: boolean): void {
+    if (this.stopped) return;
+    if (this.running || this.failures > 0) {
+      this.again ||= isAnnounced;
+      return;
+    }
+    clearTimeout(this.timer);
+    this.running = this.run(isAnnounced).finally(() => {
+      this.running = undefined;
+      if (this.stopped) return;
+      const backOffMs = Math.min(5_000, 50 * 2 ** this.failures);
+      const waitMs = this.failures > 0 ? backOffMs : this.again ? 0 : this.idleMs;
+      this.timer = setTimeout(() => this.comeBack(), waitMs);
+    });
+  }
+
+  private comeBack(): void {
+    const { failures, again } = this;
     this.failures = 0;
-    this.wake();
+    this.begin(again || failures > 0);
     this.failures = failures;
   }
 
-  private async run(): Promise<void> {
+  private async run(isAnnounced: boolean): Promise<void> {
+    const { sweepIntervalMs, restMs } = this.options;
+    let found: Found = isAnnounced ? 'more' : 'nothing';
     try {
-      let more = true;
-      while ((more || this.again) && !this.stopped) {
-        if (!more && this.options.restMs) await new Promise((resume) => setTimeout(resume, this.options.restMs));
+      do {
+        const isExpected: boolean = found === 'more' || this.again;
         this.again = false;
-        more = await this.options.work();
-      }
+        found = await this.options.work(isExpected);
+        if (found === 'late') this.options.onMissedWakeUp?.();
+        if (found !== 'more' && restMs && this.isWorthAnotherLook(found)) {
+          await new Promise((resume) => setTimeout(resume, restMs));
+        }
+      } while (this.isWorthAnotherLook(found) && !this.stopped);
+      this.idleMs = typeof found === 'object' ? Math.min(sweepIntervalMs, found.nothingForMs) : sweepIntervalMs;
       this.failures = 0;
     } catch (error) {
       this.failures++;
       this.options.onError(error);
     }
+  }
+
+  private isWorthAnotherLook(found: Found): boolean {
+    return found === 'more' || found === 'some' || found === 'late' || this.again;
   }
 }
