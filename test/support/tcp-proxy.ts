@@ -17,13 +17,14 @@ export interface Cut {
 /** What PostgreSQL ends every answer with: ReadyForQuery, and a byte for the state of the transaction. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 
-/** Stands between a process and its PostgreSQL, and does what networks do. */
+/** Stands between a process and its PostgreSQL (or Redis), and does what networks do. */
 export class TcpProxy {
   /** How long each of the server's answers is held back. */
   delayMs = 0;
   private readonly server: Server;
   private readonly pairs = new Map<Socket, Socket>();
   private refusing = false;
+  private swallowing: ((said: string) => boolean) | undefined;
   private cut: (Cut & { done(): void }) | undefined;
 
   private constructor(private readonly target: { host: string; port: number }) {
@@ -56,6 +57,19 @@ export class TcpProxy {
     this.refusing = false;
   }
 
+  /**
+   * From now on nothing comes back on the connections on which such a thing was said (all of them, when nothing is
+   * given), and nobody is told: the worst that a network does.
+   */
+  swallow(said = ''): void {
+    this.swallowing = (all) => all.includes(said);
+  }
+
+  /** For new connections. Those that were silent stay so: whoever waits on them has to notice. */
+  carry(): void {
+    this.swallowing = undefined;
+  }
+
   cutAll(): void {
     for (const [client, server] of this.pairs) breakBoth(client, server);
   }
@@ -76,9 +90,12 @@ export class TcpProxy {
     const server = connect(this.target);
     this.pairs.set(client, server);
     let greeting: string | undefined;
+    let said = '';
+    let isSilent = false;
     let cutting: Cut & { done(): void } | undefined;
     client.on('data', (data) => {
       greeting ??= data.toString('latin1');
+      if (said.length < 20_000) said += data.toString('latin1');
       const { cut } = this;
       if (cut && greeting.includes(cut.connection) && data.includes(cut.sent)) {
         this.cut = undefined;
@@ -90,6 +107,8 @@ export class TcpProxy {
       server.write(data);
     });
     server.on('data', (data) => {
+      isSilent ||= this.swallowing?.(said) ?? false;
+      if (isSilent) return;
       if (cutting?.lost === 'answer') {
         if (data.subarray(-6, -1).equals(readyForQuery)) this.finish(cutting, client, server);
       } else if (!cutting) {

@@ -4,21 +4,20 @@ import type { Worker as BullWorker } from 'bullmq';
 import { ConfigError } from '../../config.js';
 import type { Logger } from '../observability/logger.js';
 import {
-  idleSeconds,
   jobOptions,
   TimeoutError,
   UnsuitableStoreError,
+  usualTimings,
   within,
   type JobConnection,
   type JobData,
   type JobQueue,
   type JobStore,
+  type Timings,
 } from './job-store.js';
 import type { QueueMetrics, QueueState } from './queue-metrics.js';
 import { queues, type Queue, type WakeUps } from './wake-ups.js';
 
-/** Longer than a busy machine takes to answer. Nobody waits for it but the next wake-up. */
-const answerMs = 5_000;
 const scrapeMs = 1_000;
 /** How long a link that is given up may take to say goodbye. */
 const politeMs = 1_000;
@@ -27,11 +26,6 @@ const addEveryMs = 10;
 const addAgainMs = 500;
 /** A job that waits wakes whoever takes it; that it is taken after now is all that matters. So no more are added. */
 const enoughWaiting = 3;
-const canaryEveryMs = 20_000;
-const lateCanaryMs = 5_000;
-/** A worker that is well asks for a job every `idleSeconds` at the least. */
-const silentMs = (idleSeconds + 15) * 1_000;
-const clockEveryMs = 60_000;
 const maxClockSkewMs = 1_000;
 const backOffMaxMs = 5_000;
 /** A connection that held for so long was a good one: the next is made at once. */
@@ -62,6 +56,7 @@ export class JobQueues {
     private readonly wakeUps: WakeUps,
     private readonly metrics: QueueMetrics,
     private readonly logger: Logger,
+    private readonly timings: Timings = usualTimings,
     private readonly now: () => number = Date.now,
   ) {
     const announcementsOf = (queue: Queue) => new Announcements(() => this.add(queue, 'wake'), this.closing.signal);
@@ -132,8 +127,8 @@ export class JobQueues {
   private async connect(): Promise<Link> {
     let lose: (error: Error) => void = () => undefined;
     const ended = new Promise<Error>((resolve) => (lose = resolve));
-    const connection = await this.store.connect(lose);
-    const link = new Link(connection, ended, lose);
+    const connection = await this.store.connect(this.timings, lose);
+    const link = new Link(connection, this.timings, ended, lose);
     try {
       await link.openQueues();
       const skewMs = await this.clockSkewMs(connection);
@@ -147,8 +142,8 @@ export class JobQueues {
       if (this.isWorking && !isSkewed) {
         for (const queue of this.wakeUps.worked) link.work(queue, (job) => this.arrive(link, queue, job));
       }
-      link.every(canaryEveryMs, () => this.lookAfter(link));
-      link.every(clockEveryMs, async () => {
+      link.every(this.timings.canaryEveryMs, () => this.lookAfter(link));
+      link.every(this.timings.clockEveryMs, async () => {
         const skewed = this.store.trustsWorkersClocks && Math.abs(await this.clockSkewMs(connection)) > maxClockSkewMs;
         if (skewed !== isSkewed) link.lose(new LinkError('clock', skewed ? 'the clock went off' : 'the clock is right'));
       });
@@ -182,7 +177,7 @@ export class JobQueues {
   /** By how much this machine's clock is ahead, if it is by more than the question took. */
   private async clockSkewMs(connection: JobConnection): Promise<number> {
     const asked = this.now();
-    const time = await within(answerMs, 'the time', connection.time());
+    const time = await within(this.timings.answerMs, 'the time', connection.time());
     const answered = this.now();
     const skewMs = time < asked ? asked - time : time > answered ? answered - time : 0;
     this.metrics.clockSkewSeconds.set(skewMs / 1_000);
@@ -195,11 +190,11 @@ export class JobQueues {
     if (!link) throw new Error('the queues are not connected');
     const jobs = link.queue(queue);
     try {
-      if ((await within(answerMs, 'the waiting jobs', jobs.getWaitingCount())) >= enoughWaiting) {
+      if ((await within(this.timings.answerMs, 'the waiting jobs', jobs.getWaitingCount())) >= enoughWaiting) {
         this.metrics.adds.inc({ queue, outcome: 'enough' });
         return;
       }
-      await within(answerMs, 'adding a job', jobs.add(name, { from: this.id, sentAtMs: performance.now() }, jobOptions));
+      await within(this.timings.answerMs, 'adding a job', jobs.add(name, { from: this.id, sentAtMs: performance.now() }, jobOptions));
       this.metrics.adds.inc({ queue, outcome: 'added' });
     } catch (error) {
       this.metrics.adds.inc({ queue, outcome: error instanceof TimeoutError ? 'timed-out' : 'failed' });
@@ -212,7 +207,7 @@ export class JobQueues {
   private arrive(link: Link, queue: Queue, { name, data }: { name: string; data: JobData }): Promise<void> {
     this.metrics.arrivals.inc({ queue });
     if (this.isWorking) this.wakeUps.wake(queue);
-    if (name === 'canary' && data.from === this.id && performance.now() - data.sentAtMs > lateCanaryMs) {
+    if (name === 'canary' && data.from === this.id && performance.now() - data.sentAtMs > this.timings.canaryLateMs) {
       link.lose(new LinkError('deaf', `the worker of ${queue} is not told of jobs`));
     }
     return Promise.resolve();
@@ -261,6 +256,7 @@ class Link {
 
   constructor(
     private readonly connection: JobConnection,
+    private readonly timings: Timings,
     readonly ended: Promise<Error>,
     /** The first call counts. */
     readonly lose: (error: Error) => void,
@@ -272,7 +268,7 @@ class Link {
       const queue = this.connection.queue(name);
       queue.on('error', this.lose);
       this.queues.set(name, queue);
-      await within(answerMs, `the queue ${name}`, queue.waitUntilReady());
+      await within(this.timings.answerMs, `the queue ${name}`, queue.waitUntilReady());
     }
   }
 
@@ -296,7 +292,7 @@ class Link {
   }
 
   silentWorker(): Queue | undefined {
-    return this.worked.find((name) => performance.now() - this.heard.get(name)! > silentMs);
+    return this.worked.find((name) => performance.now() - this.heard.get(name)! > this.timings.silentMs);
   }
 
   /** Repeats what is not urgent; what it fails with ends the link. */
@@ -308,7 +304,7 @@ class Link {
   async stopWorking(): Promise<void> {
     const workers = [...this.workers.values()];
     this.workers.clear();
-    await within(answerMs, 'the end of the workers', Promise.all(workers.map((worker) => worker.close()))).catch(
+    await within(this.timings.answerMs, 'the end of the workers', Promise.all(workers.map((worker) => worker.close()))).catch(
       (error: Error) => this.lose(error),
     );
   }

@@ -20,7 +20,7 @@ export interface JobStore {
    * Connects. Rejects when the store can not be reached, or is not as it has to be (`UnsuitableStoreError`). `onLost`
    * is called when the connection is broken; it is not repaired.
    */
-  connect(onLost: (error: Error) => void): Promise<JobConnection>;
+  connect(timings: Timings, onLost: (error: Error) => void): Promise<JobConnection>;
 }
 
 export interface JobConnection {
@@ -50,8 +50,27 @@ export const jobOptions = {
 /** Every change of a job is an event too, which nobody reads; they are kept by the thousand unless told otherwise. */
 export const queueOptions = { streams: { events: { maxLen: 10 } } };
 
-/** How long an idle worker waits before it asks the store again, should it hear nothing. Also a sign of life. */
-export const idleSeconds = 30;
+/** When what is done. Tests are in more of a hurry. */
+export interface Timings {
+  /** Longer than a busy machine takes to answer. Nobody waits for it but the next wake-up. */
+  readonly answerMs: number;
+  /** How long an idle worker that hears nothing waits before it asks the store again. Also a sign of life. */
+  readonly idleSeconds: number;
+  /** A worker that is well asks for a job every `idleSeconds` at the least. */
+  readonly silentMs: number;
+  readonly canaryEveryMs: number;
+  readonly canaryLateMs: number;
+  readonly clockEveryMs: number;
+}
+
+export const usualTimings: Timings = {
+  answerMs: 5_000,
+  idleSeconds: 30,
+  silentMs: 45_000,
+  canaryEveryMs: 20_000,
+  canaryLateMs: 5_000,
+  clockEveryMs: 60_000,
+};
 
 /**
  * A worker that died holds a job for this long. Nobody waits for that: the work is found by the next wake-up or sweep.
@@ -62,7 +81,6 @@ export const workerOptions = {
   lockDuration: 10_000,
   stalledInterval: 30_000,
   maxStalledCount: 5,
-  drainDelay: idleSeconds,
 };
 
 /** Rejects after a time; what was asked goes on, and its late answer is nobody's. */

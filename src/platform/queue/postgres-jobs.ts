@@ -1,7 +1,6 @@
 import { createPostgresBackend, Queue as BullQueue, Worker as BullWorker, type BackendFactory } from 'bullmq';
 import pg from 'pg';
 import {
-  idleSeconds,
   noting,
   queueOptions,
   within,
@@ -10,6 +9,7 @@ import {
   type JobData,
   type JobQueue,
   type JobStore,
+  type Timings,
 } from './job-store.js';
 import { queues, type Queue } from './wake-ups.js';
 
@@ -20,7 +20,6 @@ export const jobSchema = 'bullmq';
 export const jobConnectionsMax = queues.length + 3;
 
 const connectMs = 3_000;
-const queryMs = 5_000;
 const politeMs = 1_000;
 
 /** Jobs in PostgreSQL: the default, for it needs nothing besides the database that is there. */
@@ -29,8 +28,8 @@ export class PostgresJobs implements JobStore {
 
   constructor(private readonly url: string) {}
 
-  async connect(onLost: (error: Error) => void): Promise<JobConnection> {
-    const connection = new PostgresJobConnection(this.url, onLost);
+  async connect(timings: Timings, onLost: (error: Error) => void): Promise<JobConnection> {
+    const connection = new PostgresJobConnection(this.url, timings, onLost);
     try {
       await connection.time();
     } catch (error) {
@@ -45,14 +44,18 @@ class PostgresJobConnection implements JobConnection {
   private readonly pool: pg.Pool;
   private readonly sockets = new Set<{ destroy(): void }>();
 
-  constructor(url: string, onLost: (error: Error) => void) {
+  constructor(
+    url: string,
+    private readonly timings: Timings,
+    onLost: (error: Error) => void,
+  ) {
     // BullMQ makes its own pool only where there is `require`; and that one would wait for silent sockets for ever.
     this.pool = new pg.Pool({
       connectionString: url,
       max: jobConnectionsMax,
       application_name: 'rialto queue',
       connectionTimeoutMillis: connectMs,
-      query_timeout: queryMs,
+      query_timeout: timings.answerMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
       idleTimeoutMillis: 60_000,
@@ -85,8 +88,8 @@ class PostgresJobConnection implements JobConnection {
     return new BullWorker(
       name,
       work,
-      { connection: this.pool as never, ...workerOptions },
-      listening(onAlive) as never,
+      { connection: this.pool as never, ...workerOptions, drainDelay: this.timings.idleSeconds },
+      listening(this.timings.idleSeconds, onAlive) as never,
     );
   }
 
@@ -108,7 +111,10 @@ class PostgresJobConnection implements JobConnection {
  * BullMQ's own backend, except that a worker that hears nothing asks again after `idleSeconds`. With keep-alive it
  * would trust its listening socket for an hour, and through a proxy that answers keep-alive for ever.
  */
-function listening(onAlive: () => void): BackendFactory<ReturnType<typeof createPostgresBackend>, never> {
+function listening(
+  idleSeconds: number,
+  onAlive: () => void,
+): BackendFactory<ReturnType<typeof createPostgresBackend>, never> {
   return (...args) => {
     const backend = createPostgresBackend(...(args as Parameters<typeof createPostgresBackend>));
     Object.defineProperty(backend, 'maximumBlockTimeout', { value: idleSeconds });

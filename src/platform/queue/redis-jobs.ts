@@ -10,6 +10,7 @@ import {
   type JobData,
   type JobQueue,
   type JobStore,
+  type Timings,
 } from './job-store.js';
 import type { Queue } from './wake-ups.js';
 
@@ -21,8 +22,8 @@ export class RedisJobs implements JobStore {
 
   constructor(private readonly urls: readonly string[]) {}
 
-  async connect(onLost: (error: Error) => void): Promise<JobConnection> {
-    const connection = new RedisJobConnection(this.urls, onLost);
+  async connect(timings: Timings, onLost: (error: Error) => void): Promise<JobConnection> {
+    const connection = new RedisJobConnection(this.urls, timings, onLost);
     try {
       await within(connectMs, 'connecting to Redis', connection.open());
     } catch (error) {
@@ -37,7 +38,11 @@ class RedisJobConnection implements JobConnection {
   private readonly client: Redis | Cluster;
   private readonly copies: { disconnect(): void }[] = [];
 
-  constructor(urls: readonly string[], onLost: (error: Error) => void) {
+  constructor(
+    urls: readonly string[],
+    private readonly timings: Timings,
+    onLost: (error: Error) => void,
+  ) {
     // Nothing is repeated and nothing is repaired: a connection that breaks is given up, with all that it was asked,
     // and another is made (`JobQueues`). What ioredis would keep for later is a wake-up that a sweep has overtaken.
     const options = { connectTimeout: connectMs, keepAlive: 10_000, maxRetriesPerRequest: null };
@@ -89,7 +94,8 @@ class RedisJobConnection implements JobConnection {
     work: (job: { name: string; data: JobData }) => Promise<void>,
     onAlive: () => void,
   ): BullWorker {
-    const options = { connection: this.client, prefix: prefixOf(name), ...workerOptions };
+    const { idleSeconds: drainDelay } = this.timings;
+    const options = { connection: this.client, prefix: prefixOf(name), ...workerOptions, drainDelay };
     return new BullWorker(name, work, options, (...args) => noting(createRedisBackend(...args), onAlive));
   }
 
