@@ -8,10 +8,10 @@ import { usualTimings, type JobStore, type Timings } from '../../src/platform/qu
 import { PostgresJobs } from '../../src/platform/queue/postgres-jobs.js';
 import { QueueMetrics } from '../../src/platform/queue/queue-metrics.js';
 import { RedisJobs } from '../../src/platform/queue/redis-jobs.js';
-import { WakeUps, type Queue } from '../../src/platform/queue/wake-ups.js';
+import { queues, WakeUps, type Queue } from '../../src/platform/queue/wake-ups.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { describeWithRedis, RedisServer } from '../support/redis-server.js';
+import { describeWithRedis, RedisCluster, RedisServer } from '../support/redis-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const hurried: Timings = { ...usualTimings, answerMs: 2_000, idleSeconds: 2, canaryEveryMs: 500, clockEveryMs: 200 };
@@ -337,5 +337,33 @@ describeWithRedis('Queues on Redis', () => {
     await isHeard(front, worker, 'commands');
     await Promise.all([worker.jobs.close(), front.jobs.close()]);
     await redis.stop();
+  });
+});
+
+describeWithRedis('Queues on a Redis Cluster', () => {
+  let cluster: RedisCluster;
+
+  beforeAll(async () => {
+    cluster = await RedisCluster.start();
+  });
+
+  afterAll(() => cluster?.stop());
+
+  test('wake, keep each queue in one slot, and wake again when a replica has taken the place of a dead master', async () => {
+    const worker = await start(new RedisJobs(cluster.urls), queues, hurried);
+    const front = await start(new RedisJobs(cluster.urls), [], hurried);
+    for (const queue of queues) await isHeard(front, worker, queue);
+    const slots = await Promise.all(
+      queues.map((queue) => cluster.nodes[0]!.command('CLUSTER', 'KEYSLOT', `{rialto:${queue}}`)),
+    );
+    expect(new Set(slots).size).toBe(queues.length);
+
+    const master = await cluster.masterOf('{rialto:sagas}');
+    await master.kill();
+    await eventually(
+      () => cluster.masterOf('{rialto:sagas}'),
+      (now) => now.port !== master.port,
+    );
+    for (const queue of queues) await isHeard(front, worker, queue);
   });
 });

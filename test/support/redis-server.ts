@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { eventually } from './eventually.js';
 import { freePort } from './server.js';
 
 const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
@@ -50,6 +51,10 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  get isRunning(): boolean {
+    return this.shell !== undefined;
+  }
+
   /** Resolves when it answers. */
   async start(): Promise<void> {
     const given = { bind: '127.0.0.1', port: String(this.port), dir: this.directory, save: '', ...this.settings };
@@ -91,5 +96,53 @@ export class RedisServer {
   async stop(): Promise<void> {
     await this.kill();
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Six nodes on loopback: three masters, each with a replica that takes its place. */
+export class RedisCluster {
+  private constructor(readonly nodes: readonly RedisServer[]) {}
+
+  static async start(): Promise<RedisCluster> {
+    const settings = { 'cluster-enabled': 'yes', 'cluster-node-timeout': '1000', 'repl-diskless-sync-delay': '0' };
+    const nodes: RedisServer[] = [];
+    for (let i = 0; i < 6; i++) {
+      nodes.push(await RedisServer.start({ ...settings, 'cluster-port': String(await freePort()) }));
+    }
+    const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+    const create = ['--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes'];
+    const { status, stdout, stderr } = spawnSync('redis-cli', create, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`redis-cli could not make a cluster: ${stdout}${stderr}`);
+    const cluster = new RedisCluster(nodes);
+    await cluster.isWhole();
+    return cluster;
+  }
+
+  get urls(): string[] {
+    return this.nodes.map(({ url }) => url);
+  }
+
+  /** The node that has a key's slot now. */
+  async masterOf(key: string): Promise<RedisServer> {
+    for (const node of this.nodes) {
+      if (!node.isRunning) continue;
+      const slot = (await node.command('CLUSTER', 'KEYSLOT', key)) as number;
+      const slots = (await node.command('CLUSTER', 'SLOTS')) as [number, number, [string, number]][];
+      const [, , [, port]] = slots.find(([from, to]) => from <= slot && slot <= to)!;
+      return this.nodes.find((other) => other.port === port)!;
+    }
+    throw new Error('no node of the cluster is running');
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+  }
+
+  /** All slots are served, and every replica has what its master has: only then can it take its place. */
+  private async isWhole(): Promise<void> {
+    for (const node of this.nodes) {
+      const tell = async () => [await node.command('CLUSTER', 'INFO'), await node.command('INFO', 'replication')].join();
+      await eventually(tell, (told) => told.includes('cluster_state:ok') && /role:master|master_link_status:up/.test(told));
+    }
   }
 }
