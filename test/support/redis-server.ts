@@ -63,7 +63,7 @@ export class RedisServer {
     const script = 'redis-server "$@" >/dev/null & echo $!; read -r line; kill -KILL $!; wait $!';
     this.shell = spawn('sh', ['-c', script, 'sh', ...options], { stdio: ['pipe', 'pipe', 'ignore'] });
     this.pid = Number(String(((await once(this.shell.stdout!, 'data')) as [Buffer])[0]));
-    this.client = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+    this.client = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null, disconnectTimeout: 50 });
     this.client.on('error', () => undefined);
     await this.command('PING');
   }
