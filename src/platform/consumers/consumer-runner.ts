@@ -84,7 +84,7 @@ export class ConsumerRunner {
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });
-      if (now && isAnyOlder(events, now.getTime() - lateMs)) return 'late';
+      if (now && this.isAnyLate(events, now)) return 'late';
       return unfinished.size > 0 ? 'more' : claimed.length > 0 ? 'some' : 'nothing';
     } catch (error) {
       const kind = classify(error);
@@ -101,6 +101,18 @@ export class ConsumerRunner {
     const look = { name: 'look-for-news', text: lookForNewsSql, values: [this.names] };
     const [row] = (await this.pool.query<{ now: Date; is_news: boolean }>(look)).rows;
     return row?.is_news ? row.now : undefined;
+  }
+
+  /** Whether somebody should have been woken for one of these events, and was not. */
+  private isAnyLate(events: Map<number, RecordedEvent[]>, now: Date): boolean {
+    const consumers = [...this.consumers.values()];
+    return [...events.values()].some((all) =>
+      all.some(
+        (event) =>
+          now.getTime() - Date.parse(event.recordedAt) > lateMs &&
+          consumers.some(({ concerns }) => concerns?.(event) ?? true),
+      ),
+    );
   }
 
   /** Halves the batch until it goes through, or until a single event is left that does not. */
@@ -266,10 +278,6 @@ export function readStored(
   } catch (error) {
     throw onError(error);
   }
-}
-
-function isAnyOlder(events: Map<number, RecordedEvent[]>, timeMs: number): boolean {
-  return [...events.values()].some(([first]) => first && Date.parse(first.recordedAt) < timeMs);
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

@@ -9,6 +9,8 @@ export interface ConsumerSql {
 /** Whoever follows the log: a projection or a saga. Its name has one checkpoint per partition. */
 export interface Consumer {
   readonly name: string;
+  /** Whether an event gives it something to do, where that is not so of every event. Nobody is woken for others. */
+  concerns?(event: RecordedEvent): boolean;
   /**
    * Takes events, of any partitions, each partition's in the order of positions. What it writes counts exactly once
    * for each event. Resolves with what there is to do once that is committed, if there is anything.

@@ -50,6 +50,7 @@ export class SagaCatalogue {
     this.mappings.push(mapping);
     return {
       name: saga.type,
+      concerns: (event) => asksForSomething(mapping, event),
       consume: async (events, sql) => {
         const commands = events.flatMap((event) =>
           commandsFor(mapping, event).map((request, index) => this.stored(saga.type, event, request, index)),
