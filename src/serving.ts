@@ -5,6 +5,7 @@ import { createApplication } from './application.js';
 import type { Config } from './config.js';
 import { Pools } from './platform/database/pools.js';
 import { Lifecycle, type Service } from './platform/lifecycle.js';
+import { JobQueues } from './platform/queue/job-queues.js';
 import type { Logger } from './platform/observability/logger.js';
 import { Workers } from './platform/workers.js';
 
@@ -41,7 +42,7 @@ export class Serving implements Service {
   }
 
   get connectionsMax(): number {
-    return this.app.get(Pools).connectionsMax;
+    return this.app.get(Pools).connectionsMax + this.app.get(JobQueues).databaseConnectionsMax;
   }
 
   async begin(): Promise<void> {

@@ -40,7 +40,7 @@ import {
 } from './observability/metrics.js';
 import type { Logger } from './observability/logger.js';
 import { JobQueues } from './queue/job-queues.js';
-import { jobConnectionsMax, PostgresJobs } from './queue/postgres-jobs.js';
+import { PostgresJobs } from './queue/postgres-jobs.js';
 import { QueueMetrics } from './queue/queue-metrics.js';
 import { RedisJobs } from './queue/redis-jobs.js';
 import { WakeUps } from './queue/wake-ups.js';
@@ -58,13 +58,13 @@ export class PlatformModule {
     const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
-    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, config.redisUrls ? 0 : jobConnectionsMax);
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) });
     const registry = new Registry();
     watchPools(registry, pools.byJob);
-    const lagPool = both.log;
     const wakeUps = new WakeUps();
     const queueMetrics = new QueueMetrics(registry);
     const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
+    const lagPool = both.log;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');

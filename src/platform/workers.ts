@@ -30,8 +30,6 @@ export class Workers {
   private readonly runners: ConsumerRunner[] = [];
   private readonly inboxWorker: InboxWorker | undefined;
   private readonly wakeUps: WakeUps;
-  private readonly jobs: JobQueues;
-  private readonly metrics: QueueMetrics;
 
   constructor(
     private readonly app: INestApplicationContext,
@@ -40,8 +38,6 @@ export class Workers {
   ) {
     const { sweepIntervalMs } = config;
     this.wakeUps = app.get(WakeUps, { strict: false });
-    this.jobs = app.get(JobQueues, { strict: false });
-    this.metrics = app.get(QueueMetrics, { strict: false });
     if (hasSide(config.role, 'commands')) {
       const inbox = app.get(Inbox, { strict: false });
       const inboxWorker = app.get(InboxWorker, { strict: false });
@@ -53,7 +49,11 @@ export class Workers {
       app.get(TailBuffer, { strict: false }).onPush((events) => {
         if (sagas.hasNews(events)) this.wakeUps.wake('sagas');
       });
-      this.addQueue('sagas', { sweepIntervalMs, restMs: sagasRestMs, work: (isExpected) => sagaRunner.run(isExpected) });
+      this.addQueue('sagas', {
+        sweepIntervalMs,
+        restMs: sagasRestMs,
+        work: (isExpected) => sagaRunner.run(isExpected),
+      });
       this.add('purge', {
         sweepIntervalMs: purgeIntervalMs,
         work: async () =>
@@ -63,20 +63,23 @@ export class Workers {
     if (hasSide(config.role, 'queries')) {
       const projectionRunner = app.get(ProjectionRunner, { strict: false });
       this.runners.push(projectionRunner);
-      const work: WorkerOptions['work'] = (isExpected) => projectionRunner.run(isExpected);
-      this.addQueue('projections', { sweepIntervalMs, restMs: projectionsRestMs, work });
+      this.addQueue('projections', {
+        sweepIntervalMs,
+        restMs: projectionsRestMs,
+        work: (isExpected) => projectionRunner.run(isExpected),
+      });
     }
   }
 
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.prepare();
     if (this.config.runWorkers) for (const worker of this.workers) worker.start();
-    await this.jobs.start();
+    await this.app.get(JobQueues, { strict: false }).start();
   }
 
   /** Nothing more is taken up; resolves when what was taken up is done. */
   async stopTaking(): Promise<void> {
-    await this.jobs.stopWorking();
+    await this.app.get(JobQueues, { strict: false }).stopWorking();
     await Promise.all(this.workers.map((worker) => worker.stop()));
     await this.inboxWorker?.idle();
   }
@@ -84,14 +87,14 @@ export class Workers {
   /** When nothing asks for the log any more. */
   async end(): Promise<void> {
     if (hasSide(this.config.role, 'commands')) await this.app.get(LogWriter, { strict: false }).close();
-    await this.jobs.close();
+    await this.app.get(JobQueues, { strict: false }).close();
     await this.app.get(Pools, { strict: false }).end();
   }
 
   private addQueue(queue: Queue, options: Omit<WorkerOptions, 'onError'>): void {
-    // Sagas are not woken for events that none of them has a use for: what their sweeps find was not missed.
-    const onMissedWakeUp = queue === 'sagas' ? undefined : () => this.metrics.missed.inc({ queue });
-    const worker = this.add(queue, { ...options, onMissedWakeUp });
+    const { missed } = this.app.get(QueueMetrics, { strict: false });
+    const worker = this.add(queue, { ...options, onMissedWakeUp: () => missed.inc({ queue }) });
+    // Where nobody works here, those who do are told.
     if (this.config.runWorkers) this.wakeUps.onWake(queue, () => worker.wake());
   }
 

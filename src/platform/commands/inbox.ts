@@ -94,7 +94,7 @@ RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprin
 
 /** Milliseconds until the first waiting command falls due, rounded up: a timer that fires too early finds nothing. */
 const nextDueSql = `
-SELECT ceil(extract(epoch FROM due_at - clock_timestamp()) * 1000)::float8 AS due_in_ms FROM commands
+SELECT ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::float8 AS due_in_ms FROM commands
 WHERE status IN ('accepted', 'scheduled') ORDER BY due_at LIMIT 1`;
 
 /** After a failed attempt: again later, or parked. One that was completed in the meantime stays as it is. */

@@ -98,7 +98,7 @@ export class ConsumerRunner {
 
   /** The database's time, when there are events for these consumers. */
   private async timeOfNews(): Promise<Date | undefined> {
-    const look = { name: 'look-for-news', text: lookForNewsSql, values: [[...this.consumers.keys()]] };
+    const look = { name: 'look-for-news', text: lookForNewsSql, values: [this.names] };
     const [row] = (await this.pool.query<{ now: Date; is_news: boolean }>(look)).rows;
     return row?.is_news ? row.now : undefined;
   }

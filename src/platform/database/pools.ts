@@ -76,15 +76,11 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
 
 /** The pools that this process uses. */
 export class Pools {
-  constructor(
-    readonly byJob: Readonly<Record<string, pg.Pool>>,
-    /** What the queues open besides. */
-    private readonly jobConnectionsMax: number,
-  ) {}
+  constructor(readonly byJob: Readonly<Record<string, pg.Pool>>) {}
 
-  /** The most connections that the process ever holds. */
+  /** The most connections that they ever hold together. */
   get connectionsMax(): number {
-    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, this.jobConnectionsMax);
+    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, 0);
   }
 
   async end(): Promise<void> {

@@ -69,6 +69,10 @@ export class JobQueues {
     metrics.watch(() => this.states());
   }
 
+  get databaseConnectionsMax(): number {
+    return this.store.databaseConnectionsMax;
+  }
+
   /**
    * Resolves after the first attempt to connect, good or not; it goes on from there. Rejects when the store is one
    * that must not be used.

@@ -16,6 +16,8 @@ export interface JobStore {
    * takes jobs away from others, or keeps them for ever.
    */
   readonly trustsWorkersClocks: boolean;
+  /** The most connections to the database that one process holds for it. */
+  readonly databaseConnectionsMax: number;
   /**
    * Connects. Rejects when the store can not be reached, or is not as it has to be (`UnsuitableStoreError`). `onLost`
    * is called when the connection is broken; it is not repaired.

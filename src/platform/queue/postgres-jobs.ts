@@ -16,20 +16,19 @@ import { queues, type Queue } from './wake-ups.js';
 /** Where BullMQ keeps its tables; the migration runner makes them. */
 export const jobSchema = 'bullmq';
 
-/** Every worker keeps a connection to listen on; adding, taking and looking share the others. */
-export const jobConnectionsMax = queues.length + 3;
-
 const connectMs = 3_000;
 const politeMs = 1_000;
 
 /** Jobs in PostgreSQL: the default, for it needs nothing besides the database that is there. */
 export class PostgresJobs implements JobStore {
   readonly trustsWorkersClocks = true;
+  /** Every worker keeps a connection to listen on; adding, taking and looking share the others. */
+  readonly databaseConnectionsMax = queues.length + 3;
 
   constructor(private readonly url: string) {}
 
   async connect(timings: Timings, onLost: (error: Error) => void): Promise<JobConnection> {
-    const connection = new PostgresJobConnection(this.url, timings, onLost);
+    const connection = new PostgresJobConnection(this.url, this.databaseConnectionsMax, timings, onLost);
     try {
       await connection.time();
     } catch (error) {
@@ -46,13 +45,14 @@ class PostgresJobConnection implements JobConnection {
 
   constructor(
     url: string,
+    connectionsMax: number,
     private readonly timings: Timings,
     onLost: (error: Error) => void,
   ) {
     // BullMQ makes its own pool only where there is `require`; and that one would wait for silent sockets for ever.
     this.pool = new pg.Pool({
       connectionString: url,
-      max: jobConnectionsMax,
+      max: connectionsMax,
       application_name: 'rialto queue',
       connectionTimeoutMillis: connectMs,
       query_timeout: timings.answerMs,

@@ -19,6 +19,7 @@ const connectMs = 3_000;
 /** Jobs in Redis, or in a Redis Cluster when there are several URLs. */
 export class RedisJobs implements JobStore {
   readonly trustsWorkersClocks = false;
+  readonly databaseConnectionsMax = 0;
 
   constructor(private readonly urls: readonly string[]) {}
 

@@ -55,7 +55,7 @@ export interface WorkerOptions {
   /** Does what there is to do. `isExpected` when somebody said so or there was more; else there is probably nothing. */
   work(isExpected: boolean): Promise<Found>;
   /** Work was found that nobody had been woken for. */
-  onMissedWakeUp?: (() => void) | undefined;
+  onMissedWakeUp?(): void;
   onError(error: unknown): void;
 }
 
