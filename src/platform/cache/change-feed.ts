@@ -28,6 +28,8 @@ interface ViewState {
   readonly early: Move[][];
   /** Per partition: where the database said the view was when it was last asked. */
   readonly seen: number[];
+  /** Per partition: any key may have changed up to here without our having heard of it. */
+  readonly missed: number[];
   /** Per partition and slot: the position up to which a key of that slot has last changed, as far as was heard. */
   readonly changed: Float64Array;
 }
@@ -99,10 +101,7 @@ export class ChangeFeed {
       const due = patient ? view.seen[partition]! : position;
       if (view.heard[partition]! < due || view.tableId !== tableId) {
         missed = true;
-        const from = this.slotOf(partition, 0);
-        for (let slot = from; slot < from + this.slots; slot++) {
-          view.changed[slot] = Math.max(view.changed[slot]!, position);
-        }
+        view.missed[partition] = position;
         this.reach(view, partition, position);
       }
       view.seen[partition] = position;
@@ -130,7 +129,8 @@ export class ChangeFeed {
   isCurrent(sources: readonly Source[]): boolean {
     return sources.every(({ view, partition, key, asOf }) => {
       const state = this.views.get(view);
-      return state !== undefined && asOf >= state.changed[this.slotOf(partition, keyHash(key))]!;
+      if (!state || asOf < state.missed[partition]!) return false;
+      return asOf >= state.changed[this.slotOf(partition, keyHash(key))]!;
     });
   }
 
@@ -153,6 +153,7 @@ export class ChangeFeed {
       heard: per(() => -1),
       early: per(() => []),
       seen: per(() => 0),
+      missed: per(() => 0),
       changed: new Float64Array(this.partitions * this.slots),
     };
     this.views.set(name, view);
