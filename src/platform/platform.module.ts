@@ -58,7 +58,7 @@ export class PlatformModule {
     const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
-    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) });
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, hasQueries ? 1 : 0);
     const registry = new Registry();
     watchPools(registry, pools.byJob);
     const lagPool = both.log;

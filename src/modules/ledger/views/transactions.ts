@@ -89,8 +89,8 @@ export const ledgerTransactions: Projection = {
   key: ['ledger', 'transaction_id'],
 
   changedKeys(event) {
-    const { data } = event as RecordedEvent<LedgerEvent>;
-    if (!('transactionId' in data)) return [];
+    const { type, data } = event as RecordedEvent<LedgerEvent>;
+    if (!type.startsWith('ledger.') || !('transactionId' in data)) return [];
     const own = resourceKey(data.ledger, data.transactionId);
     return 'reverses' in data && data.reverses ? [own, resourceKey(data.ledger, data.reverses)] : [own];
   },
