@@ -5,6 +5,9 @@ import { TerminusModule } from '@nestjs/terminus';
 import { Registry } from 'prom-client';
 import type { Config } from '../config.js';
 import { Audit } from './audit/audit.js';
+import { AnswerCache, type SharedAnswer } from './cache/answer-cache.js';
+import { SharedTier } from './cache/shared-tier.js';
+import { ViewNews } from './cache/view-news.js';
 import { MetricsPage } from './cluster/child.js';
 import { CommandGateway } from './commands/command-gateway.js';
 import { CommandSteps } from './commands/command-steps.js';
@@ -35,6 +38,7 @@ import {
   ConsumerMetrics,
   HttpMetrics,
   InboxMetrics,
+  watchCache,
   watchPools,
   WriterMetrics,
 } from './observability/metrics.js';
@@ -58,13 +62,14 @@ export class PlatformModule {
     const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
-    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) });
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, hasQueries ? 1 : 0);
     const registry = new Registry();
     watchPools(registry, pools.byJob);
     const wakeUps = new WakeUps();
     const queueMetrics = new QueueMetrics(registry);
     const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = both.log;
+    const cache = hasQueries ? createCache(config, logger) : undefined;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
@@ -81,12 +86,13 @@ export class PlatformModule {
       value(new RouteTable(apiControllers(modules), config)),
       value(new Lifecycle()),
       value(new HttpMetrics(registry)),
+      { provide: AnswerCache, useValue: cache },
       {
         provide: Visibility,
         useFactory: () =>
           new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
       },
-      { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
+      { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool, config.partitions) },
       {
         provide: ProblemFilter,
         inject: [ProblemCatalogue, RouteTable],
@@ -138,20 +144,30 @@ export class PlatformModule {
     ];
     const queries: Provider[] = [
       {
+        provide: ViewNews,
+        inject: [Visibility, ProjectionCatalogue],
+        useFactory: (visibility: Visibility, views: ProjectionCatalogue) => {
+          const options = { databaseUrl, redisUrls: config.redisUrls, readsPrimary: config.readDatabaseUrls.length === 0 };
+          const news = new ViewNews(options, lagPool, () => views.tables(), visibility, cache, logger);
+          if (cache) watchCache(registry, cache, () => news.dropped);
+          return news;
+        },
+      },
+      {
         provide: ProjectionRunner,
-        inject: [ProjectionsPool, EventCatalogue, TailBuffer, Visibility, ProjectionCatalogue],
+        inject: [ProjectionsPool, EventCatalogue, TailBuffer, ViewNews, ProjectionCatalogue],
         useFactory: (
           pool: ProjectionsPool,
           catalogue: EventCatalogue,
           tail: TailBuffer,
-          visibility: Visibility,
+          news: ViewNews,
           views: ProjectionCatalogue,
-        ) => new ProjectionRunner(pool, catalogue, tail, visibility, consumerMetrics, () => views.consumers(), onPoison),
+        ) => new ProjectionRunner(pool, catalogue, tail, news, consumerMetrics, () => views.consumers(), onPoison),
       },
       {
         provide: QueryGateway,
         inject: [QueryBus, Visibility],
-        useFactory: (bus: QueryBus, visibility: Visibility) => new QueryGateway(bus, visibility, config),
+        useFactory: (bus: QueryBus, visibility: Visibility) => new QueryGateway(bus, visibility, cache, config),
       },
     ];
     return {
@@ -209,3 +225,10 @@ function cataloguesOf(modules: readonly DomainModule[]): readonly object[] {
 }
 
 const value = <T extends object>(instance: T) => ({ provide: instance.constructor, useValue: instance });
+
+/** Only where queries are answered. */
+function createCache(config: Config, logger: Logger): AnswerCache | undefined {
+  if (!config.serveHttp || config.cacheBytes === 0) return undefined;
+  const onError = (error: unknown) => logger.warn({ err: error }, 'the shared tier of the cache is left alone for a while');
+  return new AnswerCache(config, config.cacheUrls && new SharedTier<SharedAnswer>(config.cacheUrls, onError));
+}

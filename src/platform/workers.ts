@@ -1,5 +1,6 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import type { Config } from '../config.js';
+import { ViewNews } from './cache/view-news.js';
 import { InboxWorker } from './commands/inbox-worker.js';
 import { Inbox } from './commands/inbox.js';
 import type { ConsumerRunner } from './consumers/consumer-runner.js';
@@ -30,6 +31,7 @@ export class Workers {
   private readonly runners: ConsumerRunner[] = [];
   private readonly inboxWorker: InboxWorker | undefined;
   private readonly wakeUps: WakeUps;
+  private readonly news: ViewNews | undefined;
 
   constructor(
     private readonly app: INestApplicationContext,
@@ -61,6 +63,7 @@ export class Workers {
       });
     }
     if (hasSide(config.role, 'queries')) {
+      this.news = app.get(ViewNews, { strict: false });
       const projectionRunner = app.get(ProjectionRunner, { strict: false });
       this.runners.push(projectionRunner);
       this.addQueue('projections', {
@@ -73,6 +76,7 @@ export class Workers {
 
   async start(): Promise<void> {
     for (const runner of this.runners) await runner.prepare();
+    await this.news?.start();
     if (this.config.runWorkers) for (const worker of this.workers) worker.start();
     await this.app.get(JobQueues, { strict: false }).start();
   }
@@ -86,6 +90,7 @@ export class Workers {
 
   /** When nothing asks for the log any more. */
   async end(): Promise<void> {
+    await this.news?.stop();
     if (hasSide(this.config.role, 'commands')) await this.app.get(LogWriter, { strict: false }).close();
     await this.app.get(JobQueues, { strict: false }).close();
     await this.app.get(Pools, { strict: false }).end();

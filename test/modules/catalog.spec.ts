@@ -628,7 +628,7 @@ describe('The catalogue’s statements', () => {
   );
 
   test.each(filters)('read no table from end to end: %p', async (filter) => {
-    const pool = new Explaining(pools.queries);
+    const pool = new Explaining(pools.queries, 16);
     const handler = new ListProductsHandler(pool);
     const first = await handler.execute(new ListProducts(filter));
     expect(first.items.length).toBe(50);

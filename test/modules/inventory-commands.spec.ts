@@ -39,7 +39,7 @@ describe('Another module', () => {
   const envelope = (commandId = `test-${++commands}`) => ({ commandId, metadata: {}, record: { fingerprint: null } });
   const run = (command: LogCommand<object>) => app.get(CommandBus).execute<Outcome>(command);
   const resultOf = (outcome: Outcome) => (outcome.status === 'refused' ? outcome.rejection.code : (JSON.parse(outcome.answer) as { status: string }).status);
-  const available = async (sku: string) => app.get(QueryBus).execute<GetAvailable, number>(new GetAvailable(sku));
+  const available = async (sku: string) => (await app.get(QueryBus).execute(new GetAvailable(sku))).available;
   const visible = (outcome: Outcome) => app.get(Visibility, { strict: false }).waitFor([inventoryStock.name], [outcome], 5_000);
 
   test('hears of a refusal by the outcome, and of the first one however often it asks', async () => {

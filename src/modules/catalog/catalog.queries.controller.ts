@@ -58,8 +58,9 @@ export class CatalogQueriesController {
     @Reading() request: ReadRequest,
   ) {
     const read = async () => {
-      const [known, available] = await Promise.all([this.bus.execute(new GetSku(sku)), this.bus.execute(new GetAvailable(sku))]);
-      return { body: { ...known, available } };
+      const [known, stock] = await Promise.all([this.bus.execute(new GetSku(sku)), this.bus.execute(new GetAvailable(sku))]);
+      const { available, source, validForMs } = stock;
+      return { body: { ...known.body, available }, sources: [...known.sources!, source], validForMs };
     };
     return this.queries.resource([catalogSkus, catalogProducts, inventoryStock], read, request);
   }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { endpoints } from '../http/endpoint.js';
 import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
 import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
-import { answerResource, Reading, type ReadRequest } from '../http/query-gateway.js';
+import { answerOf, Reading, send, type ReadRequest } from '../http/query-gateway.js';
 import { timeAnswerSchema, timeSchema } from '../http/schemas.js';
 import { LogWriter } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
@@ -63,7 +63,7 @@ export class CommandsController {
     const partition = this.partitionOf(commandId);
     const row = await this.inbox.find(partition, commandId);
     if (!row) throw notFound(commandId);
-    return answerResource({ body: this.answerOf(row) }, request);
+    return send(answerOf({ body: this.answerOf(row) }), request);
   }
 
   @Get()

@@ -16,8 +16,8 @@ import {
   type ClaimedCheckpoint,
   type StoredEventRow,
 } from './checkpoints.js';
-import type { Consumer } from './consumer.js';
-import type { Visibility } from './visibility.js';
+import type { Announcer, Consumer, Move } from './consumer.js';
+import { keyHash } from './key-hash.js';
 
 const maxEventsPerRun = 5_000;
 
@@ -56,7 +56,7 @@ export class ConsumerRunner {
     private readonly pool: pg.Pool,
     private readonly catalogue: EventCatalogue,
     private readonly tail: TailBuffer,
-    private readonly visibility: Visibility,
+    private readonly announcer: Announcer,
     private readonly metrics: ConsumerMetrics,
     private readonly listConsumers: () => readonly Consumer[],
     private readonly onPoison: (checkpoint: ClaimedCheckpoint, error: Error) => void = () => undefined,
@@ -158,10 +158,11 @@ export class ConsumerRunner {
     const started = performance.now();
     const tail = await this.read(client, claimed, limit);
     const { events } = tail;
-    const moved = { consumer: [] as string[], partition: [] as number[], position: [] as number[] };
+    const moves: Move[] = [];
     const statements: Promise<(() => void) | void>[] = [];
     let count = 0;
-    for (const [consumer, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
+    for (const [name, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
+      const consumer = this.consumers.get(name)!;
       const batch: RecordedEvent[] = [];
       for (const { partition, position } of checkpoints) {
         const all = events.get(partition) ?? [];
@@ -169,24 +170,24 @@ export class ConsumerRunner {
         const own = position + 1 === first ? all : all.filter((event) => event.position > position);
         if (own.length === 0) continue;
         for (const event of own) batch.push(event);
-        moved.consumer.push(consumer);
-        moved.partition.push(partition);
-        moved.position.push(own.at(-1)!.position);
+        const changed = changesOf(consumer, own);
+        moves.push({ consumer: name, partition, from: position, to: own.at(-1)!.position, changed });
       }
       if (batch.length === 0) continue;
       count = Math.max(count, batch.length);
-      statements.push(this.consume(client, this.consumers.get(consumer)!, batch));
+      statements.push(this.consume(client, consumer, batch));
     }
     // The statements were sent one behind the other; the transaction is only good if all of them are.
     const results = await Promise.allSettled(statements);
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
-    const { consumer, partition, position } = moved;
-    const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values: [consumer, partition, position] };
-    await Promise.all([client.query(move), client.query('COMMIT')]);
+    const values = [moves.map((move) => move.consumer), moves.map((move) => move.partition), moves.map((move) => move.to)];
+    const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values };
+    const announcement = this.announcer.statement?.(moves);
+    await Promise.all([client.query(move), announcement && client.query(announcement), client.query('COMMIT')]);
     this.metrics.runEvents.observe(count);
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
-    moved.consumer.forEach((name, i) => this.visibility.advance(name, moved.partition[i]!, moved.position[i]!));
+    this.announcer.committed(moves);
     for (const result of results) if (result.status === 'fulfilled') result.value?.();
     return tail;
   }
@@ -278,6 +279,14 @@ export function readStored(
   } catch (error) {
     throw onError(error);
   }
+}
+
+function changesOf(consumer: Consumer, events: readonly RecordedEvent[]): number[] {
+  const changed = new Set<number>();
+  if (consumer.changedKeys) {
+    for (const event of events) for (const key of consumer.changedKeys(event)) changed.add(keyHash(key));
+  }
+  return [...changed];
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

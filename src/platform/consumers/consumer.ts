@@ -1,9 +1,15 @@
 import type { RecordedEvent } from '../log/recorded-event.js';
 
+/** `name` identifies the statement for the server's plan cache; texts that differ by table need different names. */
+export interface Statement {
+  name: string;
+  text: string;
+  values: unknown[];
+}
+
 /** How a consumer writes: inside the transaction that also moves its checkpoint. */
 export interface ConsumerSql {
-  /** `name` identifies the statement for the server's plan cache; texts that differ by table need different names. */
-  query(statement: { name: string; text: string; values: unknown[] }): Promise<unknown>;
+  query(statement: Statement): Promise<unknown>;
 }
 
 /** Whoever follows the log: a projection or a saga. Its name has one checkpoint per partition. */
@@ -16,4 +22,23 @@ export interface Consumer {
    * for each event. Resolves with what there is to do once that is committed, if there is anything.
    */
   consume(events: readonly RecordedEvent[], sql: ConsumerSql): Promise<(() => void) | void>;
+  /** Names of the resources whose answers an event changes. */
+  changedKeys?(event: RecordedEvent): readonly string[];
+}
+
+/** A consumer's step in a partition: everything after `from`, up to and with `to`, in one transaction. */
+export interface Move {
+  readonly consumer: string;
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+  /** Hashes of the keys that it changed. */
+  readonly changed: readonly number[];
+}
+
+/** Whoever is told how far consumers have come. */
+export interface Announcer {
+  /** Part of the transaction that makes the moves: what it tells others they hear if and when that commits. */
+  statement?(moves: readonly Move[]): Statement | undefined;
+  committed(moves: readonly Move[]): void;
 }

@@ -13,6 +13,11 @@ export class ProjectionCatalogue {
     return [...this.projections.keys()];
   }
 
+  /** The table of each view. */
+  tables(): { name: string; table: string }[] {
+    return [...this.projections.values()].map(({ name, table }) => ({ name, table }));
+  }
+
   find(name: string): Projection | undefined {
     return this.projections.get(name);
   }
@@ -21,6 +26,7 @@ export class ProjectionCatalogue {
     return [...this.projections.values()].map((projection) => ({
       name: projection.name,
       consume: (events, sql) => projection.project(events, sql, projection.table),
+      changedKeys: projection.changedKeys?.bind(projection),
     }));
   }
 }

@@ -17,4 +17,9 @@ export interface Projection {
    * where it must be), never one per event. Runs exactly once for each event.
    */
   project(events: readonly RecordedEvent[], sql: ConsumerSql, table: string): Promise<void>;
+  /**
+   * Names of the resources whose answers an event changes, as the view's queries name them in their `sources`. Every
+   * node drops what it has cached of them. Absent: nothing that is read from this view is cached.
+   */
+  changedKeys?(event: RecordedEvent): readonly string[];
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { UnavailableError } from '../errors.js';
+import type { Announcer, Move } from './consumer.js';
 
 /** A place in the log: everything of `partition` up to and with `position`. */
 export interface LogPosition {
@@ -20,7 +21,7 @@ const pollMs = 20;
  * process says so the moment it commits; what other processes project is found by one query for all waiters,
  * repeated while there are any.
  */
-export class Visibility {
+export class Visibility implements Announcer {
   private readonly known = new Map<string, Map<number, number>>();
   private readonly waiters = new Set<Waiter>();
   private poll: NodeJS.Timeout | undefined;
@@ -29,6 +30,10 @@ export class Visibility {
     private readonly pool: pg.Pool,
     private readonly onPollError: (error: unknown) => void,
   ) {}
+
+  committed(moves: readonly Move[]): void {
+    for (const { consumer, partition, to } of moves) this.advance(consumer, partition, to);
+  }
 
   advance(consumer: string, partition: number, position: number): void {
     const positions = this.known.get(consumer) ?? new Map<number, number>();

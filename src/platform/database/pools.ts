@@ -76,11 +76,15 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
 
 /** The pools that this process uses. */
 export class Pools {
-  constructor(readonly byJob: Readonly<Record<string, pg.Pool>>) {}
+  constructor(
+    readonly byJob: Readonly<Record<string, pg.Pool>>,
+    /** Connections beside the pools: the one that listens for changes. */
+    private readonly others: number,
+  ) {}
 
-  /** The most connections that they ever hold together. */
+  /** The most connections that they ever hold together, with the others. */
   get connectionsMax(): number {
-    return Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, 0);
+    return this.others + Object.values(this.byJob).reduce((sum, pool) => sum + pool.options.max, 0);
   }
 
   async end(): Promise<void> {

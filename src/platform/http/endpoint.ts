@@ -93,7 +93,7 @@ export function endpoints(kinds: ProblemKinds) {
         ApiOperation({ summary }),
         ApiHeader({ name: 'Consistency-Token', required: false, description: 'Of a write: the answer is no older than that.', schema: { type: 'string', example: '7@1042' } }),
         ApiHeader({ name: 'If-None-Match', required: false, schema: { type: 'string' } }),
-        ...answerResponses(answers, { ETag: header('Changes whenever the answer does. Single resources only.', '"12"') }),
+        ...answerResponses(answers, { 'Consistency-Token': header('Where the answer is in the log; send it with a read to see nothing older. Single resources only.', '7@1042'), ETag: header('Changes whenever the answer does. Single resources only.', '"12"') }),
         ApiResponse({ status: 304, description: descriptions['304']! }),
         ...problemResponses([...readProblems, ...problems]),
       ),

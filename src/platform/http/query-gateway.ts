@@ -1,35 +1,51 @@
 import { createParamDecorator, Injectable, type ExecutionContext } from '@nestjs/common';
 import { QueryBus, type Query } from '@nestjs/cqrs';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AnswerCache, type Answer } from '../cache/answer-cache.js';
+import type { Source } from '../cache/change-feed.js';
+
 import { digest } from '../commands/command-ids.js';
 import type { Projection } from '../consumers/projection.js';
-import { Visibility } from '../consumers/visibility.js';
-import { parseToken } from './consistency-token.js';
+import { Visibility, type LogPosition } from '../consumers/visibility.js';
+import { formatToken, parseToken } from './consistency-token.js';
 import type { Page } from './paging.js';
 import { RequestError } from './problem.js';
 
-const jsonType = 'application/json; charset=utf-8';
+export const jsonType = 'application/json; charset=utf-8';
+
+export type { Source } from '../cache/change-feed.js';
 
 /** A single resource as a query answers with it: an object, or JSON that Postgres has written. */
 export type Resource<Body extends object = object> = ({ readonly body: Body } | { readonly json: string }) & {
   /** Changes whenever the body does: the stream's version. Absent: the body itself is hashed. */
   readonly version?: number;
+  /** What it was read from. Of views that name what changes in them (`changedKeys`), for it is cached then. */
+  readonly sources?: readonly Source[];
+  /** How long it stays so if no event changes it. Absent: for ever. */
+  readonly validForMs?: number;
 };
 
 /** What a read needs of its request besides the validated parameters, and where its answer goes. */
 export interface ReadRequest {
   readonly consistencyToken: string | undefined;
   readonly ifNoneMatch: string | undefined;
+  /** The path as the cache knows it; undefined when there is a query, which many answers differ by. */
+  readonly url: string | undefined;
+  /** The route's pattern. */
+  readonly route: string;
   readonly reply: FastifyReply;
 }
 
 /** The request of a read. */
 export const Reading = createParamDecorator((_data: unknown, context: ExecutionContext): ReadRequest => {
   const http = context.switchToHttp();
-  const { headers } = http.getRequest<FastifyRequest>();
+  const { headers, url, routeOptions } = http.getRequest<FastifyRequest>();
   return {
     consistencyToken: one(headers['consistency-token'], 'Consistency-Token'),
     ifNoneMatch: headers['if-none-match'],
+    // No id needs an escape; some clients escape colons all the same. By now it is known to be well-formed.
+    url: /[?#]/.test(url) ? undefined : decodeURIComponent(url),
+    route: routeOptions.url!,
     reply: http.getResponse<FastifyReply>(),
   };
 });
@@ -48,47 +64,78 @@ export class QueryGateway {
   constructor(
     private readonly bus: QueryBus,
     private readonly visibility: Visibility,
+    private readonly cache: AnswerCache | undefined,
     private readonly options: { readonly partitions: number; readonly consistencyWaitMs: number },
   ) {}
 
-  /** One query's answer, or what `read` makes of several modules' answers. */
+  /** One query's answer, or what `read` makes of several modules' answers. Cached where the views allow it. */
   async resource(
     views: readonly Projection[],
     query: Query<Resource> | (() => Promise<Resource>),
     request: ReadRequest,
   ): Promise<string | undefined> {
-    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
-    const read = typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query);
-    return answerResource(await read, request);
+    const positions = this.positionsOf(request);
+    const read = async (): Promise<Answer> => {
+      await this.wait(views, positions);
+      return answerOf(await (typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query)));
+    };
+    const { url, route } = request;
+    if (!this.cache || url === undefined || !views.every((view) => view.changedKeys)) return send(await read(), request);
+    const load = async (): Promise<Answer> => {
+      const answer = await read();
+      const isWhole = views.every(({ name }) => answer.sources.some(({ view }) => view === name));
+      if (!isWhole) throw new Error(`${route} does not say what it has from each of its views`);
+      return answer;
+    };
+    // Before the cache is asked: what is heard while it waits may make an answer in memory good enough.
+    if (!this.cache.feed.covers(views, positions)) await this.wait(views, positions);
+    return send(await this.cache.find({ url, route, views, positions, load }), request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
-    if (request.consistencyToken !== undefined) await this.wait(views, request.consistencyToken);
+    await this.wait(views, this.positionsOf(request));
     const page = await this.bus.execute<Query<Page<object>>, Page<object>>(query);
     void request.reply.header('content-type', jsonType);
     return JSON.stringify(page);
   }
 
-  private async wait(views: readonly Projection[], consistencyToken: string): Promise<void> {
-    const positions = parseToken(consistencyToken, this.options.partitions);
+  private positionsOf({ consistencyToken }: ReadRequest): readonly LogPosition[] {
+    return consistencyToken === undefined ? [] : parseToken(consistencyToken, this.options.partitions);
+  }
+
+  private async wait(views: readonly Projection[], positions: readonly LogPosition[]): Promise<void> {
+    if (positions.length === 0) return;
     const consumers = views.map((view) => view.name);
     await this.visibility.waitFor(consumers, positions, this.options.consistencyWaitMs);
   }
 }
 
-/** Sets ETag and status, and returns the body, or nothing when the client has it (304). */
-export function answerResource(resource: Resource, { ifNoneMatch, reply }: ReadRequest): string | undefined {
-  const { version } = resource;
+export function answerOf(resource: Resource): Answer {
+  const { version, sources = [], validForMs } = resource;
   const text = 'json' in resource ? resource.json : JSON.stringify(resource.body);
   const etag = version === undefined ? `"${digest(text).slice(0, 22)}"` : `"${version}"`;
+  return { text, etag, sources, validForMs };
+}
+
+/** Sets headers and status, and returns the body, or nothing when the client has it (304). */
+export function send(answer: Answer, { ifNoneMatch, reply }: ReadRequest): string | undefined {
+  const { text, etag, sources } = answer;
+  if (sources.length > 0) void reply.header('consistency-token', tokenOf(sources));
   void reply.header('etag', etag);
   if (matches(ifNoneMatch, etag)) return void reply.code(304);
   void reply.header('content-type', jsonType);
   return text;
 }
 
+/** Where an answer is in the log: a read that brings it, on whatever node, is not answered with anything older. */
+export function tokenOf(sources: readonly Source[]): string {
+  const last = new Map<number, number>();
+  for (const { partition, asOf } of sources) last.set(partition, Math.max(last.get(partition) ?? 0, asOf));
+  return formatToken([...last].map(([partition, position]) => ({ partition, position })));
+}
+
 /** RFC 9110, 13.1.2: weak comparison; `*` matches whatever is there. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+export function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
   return ifNoneMatch.split(',').some((part) => part.trim() === '*' || part.trim().replace(/^W\//, '') === etag);
 }

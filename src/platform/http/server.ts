@@ -1,11 +1,14 @@
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import type { Config } from '../../config.js';
+import { AnswerCache } from '../cache/answer-cache.js';
 import { UnavailableError } from '../errors.js';
 import { Lifecycle } from '../lifecycle.js';
 import { HttpMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
 import { registerBodyParsers } from './body-parser.js';
+import { EarlyAnswers, type Answered } from './early-answers.js';
 import { RequestError } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { RouteTable } from './route-table.js';
@@ -21,16 +24,11 @@ const securityHeaders = {
 };
 
 export function createAdapter(config: Config, onFrameworkError: ProblemFilter['answer']): FastifyAdapter {
-  const prefix = Date.now().toString(36);
-  let requests = 0;
   return new FastifyAdapter({
     bodyLimit: config.bodyLimitBytes,
     // What is on the wire when the process stops is still answered; new connections are not taken.
     return503OnClosing: false,
-    genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
-      const given = headers['request-id'];
-      return typeof given === 'string' && visiblePattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
-    },
+    genReqId: requestIdOf,
     // There is no Express-style middleware here; looking for some costs every request 2 % of its time.
     skipMiddie: true,
     routerOptions: { maxParamLength: 1_024 },
@@ -40,12 +38,26 @@ export function createAdapter(config: Config, onFrameworkError: ProblemFilter['a
   } as object);
 }
 
+const prefix = Date.now().toString(36);
+let requests = 0;
+
+/** The client's own, or one that no other request of this process has. */
+function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['request-id'];
+  return typeof given === 'string' && visiblePattern.test(given) ? given : `${prefix}-${(++requests).toString(36)}`;
+}
+
 /** Hooks, parsers and filter: what every route has in common. Before `app.init()`. */
 export function configureHttp(app: NestFastifyApplication, config: Config, logger: Logger): void {
   const fastify = app.getHttpAdapter().getInstance();
   const lifecycle = app.get(Lifecycle);
-  const { seconds } = app.get(HttpMetrics);
+  const metrics = app.get(HttpMetrics);
   const filter = app.get(ProblemFilter);
+
+  const answered: Answered = ({ id, method, url, route }, status, ms) => {
+    metrics.observe(method, route, status, ms / 1_000);
+    logger.info({ requestId: id, method, url, status, ms: Math.round(ms * 100) / 100 }, 'request');
+  };
 
   app.get(RouteTable).watch(fastify as never);
   fastify.addHook('onRoute', (route) => {
@@ -65,12 +77,19 @@ export function configureHttp(app: NestFastifyApplication, config: Config, logge
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const { method, url } = request;
-    const { statusCode: status, elapsedTime } = reply;
-    const route = request.routeOptions.url ?? 'none';
-    seconds.labels(method, route, String(status)).observe(elapsedTime / 1_000);
-    logger.info({ requestId: request.id, method, url, status, ms: Math.round(elapsedTime * 100) / 100 }, 'request');
+    const { id, method, url } = request;
+    answered({ id, method, url, route: request.routeOptions.url ?? 'none' }, reply.statusCode, reply.elapsedTime);
     done();
   });
+  const cache = app.get<AnswerCache | undefined>(AnswerCache);
+  if (cache) {
+    new EarlyAnswers(cache, {
+      partitions: config.partitions,
+      headers: securityHeaders,
+      requestIdOf,
+      isReady: () => lifecycle.phase === 'ready',
+      answered,
+    }).standBefore(fastify.server as never);
+  }
   app.useGlobalFilters(filter);
 }

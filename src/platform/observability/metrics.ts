@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { AnswerCache } from '../cache/answer-cache.js';
 import { lagSql } from '../consumers/checkpoints.js';
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -215,7 +216,8 @@ export class CommandMetrics {
 
 /** Rate, errors and duration by route. */
 export class HttpMetrics {
-  readonly seconds: Histogram<'method' | 'route' | 'status'>;
+  private readonly seconds: Histogram<'method' | 'route' | 'status'>;
+  private readonly children = new Map<string, { observe(seconds: number): void }>();
 
   constructor(registry: Registry) {
     this.seconds = new Histogram({
@@ -226,4 +228,73 @@ export class HttpMetrics {
       registers: [registry],
     });
   }
+
+  observe(method: string, route: string, status: number, seconds: number): void {
+    const key = `${method} ${status} ${route}`;
+    let child = this.children.get(key);
+    if (!child) this.children.set(key, (child = this.seconds.labels(method, route, String(status))));
+    child.observe(seconds);
+  }
+}
+
+/** What the cache tells of itself. Read when asked for: counting must not cost the reads that it is about. */
+export function watchCache(
+  registry: Registry,
+  cache: AnswerCache,
+  droppedNews: () => number,
+): void {
+  const registers = [registry];
+  const { shared } = cache;
+  new Counter({
+    name: 'rialto_cache_reads_total',
+    help: 'Reads of single resources by view and where the answer came from: memory, the shared tier, a load under way for another read (joined), or the database.',
+    labelNames: ['view', 'tier'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [view, { memory, shared: sharedHits, joined, database }] of cache.countsByView()) {
+        this.inc({ view, tier: 'memory' }, memory);
+        this.inc({ view, tier: 'shared' }, sharedHits);
+        this.inc({ view, tier: 'joined' }, joined);
+        this.inc({ view, tier: 'database' }, database);
+      }
+    },
+  });
+  new Counter({
+    name: 'rialto_cache_invalidations_total',
+    help: 'Answers dropped from memory because what they were read from had changed.',
+    labelNames: ['view'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [view, { dropped }] of cache.countsByView()) this.inc({ view }, dropped);
+    },
+  });
+  const counter = (name: string, help: string, count: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(count());
+      },
+    });
+  counter('rialto_cache_clears_total', 'Times that memory was cleared because changes may have been missed.', () => cache.clears);
+  counter('rialto_cache_news_dropped_total', 'Messages of changes that were not sent because Redis was away or slow.', droppedNews);
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  gauge('rialto_cache_bytes', 'Estimated memory of the answers held.', () => cache.bytes);
+  gauge('rialto_cache_entries', 'Answers held in memory.', () => cache.entries);
+  if (!shared) return;
+  counter('rialto_cache_shared_failures_total', 'Requests to the shared tier that failed or took longer than 50 ms.', () => shared.failures);
+  counter('rialto_cache_shared_skipped_total', 'Requests to the shared tier that were not made, because it had failed just before.', () => shared.skipped);
+  gauge('rialto_cache_shared_open', '1 while the shared tier is left alone because it had failed.', () => Number(shared.isOpen));
 }

@@ -2,6 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
 import { jsonTime } from '../../../platform/database/json-time.js';
@@ -12,7 +13,7 @@ import { nonNegativeAmountSchema } from '../../../platform/http/schemas.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import { maxAmount } from '../../../shared/amount.js';
 import type { CatalogEvent } from '../domain/events.js';
-import { productNotFound, type ProductAnswer, type ProductDetails, type ProductStatus, type Variant } from '../domain/product.js';
+import { catalogKey, productNotFound, type ProductAnswer, type ProductDetails, type ProductStatus, type Variant } from '../domain/product.js';
 
 // ---- Table: one row per product, with its variants as they are answered
 
@@ -85,6 +86,8 @@ export const catalogProducts: Projection = {
   table: 'catalog_products',
   key: ['product_id'],
 
+  changedKeys: ({ type, data }) => (type.startsWith('catalog.') ? [(data as CatalogEvent['data']).productId] : []),
+
   async project(events, sql, table) {
     const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]).map(({ created, variants, ...change }) => ({
       ...change,
@@ -148,6 +151,7 @@ interface FoundProduct {
   readonly n: number;
   readonly json: string;
   readonly version: number;
+  readonly as_of: number;
 }
 
 @QueryHandler(GetProduct)
@@ -159,15 +163,17 @@ export class GetProductHandler implements IQueryHandler<GetProduct> {
   async execute({ productId }: GetProduct): Promise<Resource> {
     const found = await this.products.load(productId);
     if (!found) throw productNotFound(productId);
-    return found;
+    const { json, version, as_of } = found;
+    const partition = this.pool.partitionOf(catalogKey);
+    return { json, version, sources: [{ view: catalogProducts.name, partition, key: productId, asOf: as_of }] };
   }
 
   private async load(ids: readonly string[]): Promise<(FoundProduct | undefined)[]> {
     const rows = await this.pool.rows<FoundProduct>(
       'catalog-products-get',
-      `SELECT w.n::integer, version, ${answer}::text AS json
+      `SELECT w.n::integer, version, ${answer}::text AS json, ${asOf(catalogProducts.name, '$2')} AS as_of
        FROM unnest($1::text[]) WITH ORDINALITY AS w(id, n) JOIN catalog_products ON product_id = w.id`,
-      [arrayLiteral(ids)],
+      [arrayLiteral(ids), this.pool.partitionOf(catalogKey)],
     );
     return inOrder(rows, ids.length);
   }

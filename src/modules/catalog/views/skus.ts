@@ -1,12 +1,15 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
+import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import type { CatalogEvent } from '../domain/events.js';
-import type { Price, ProductStatus, Variant } from '../domain/product.js';
+import { catalogKey, type Price, type ProductStatus, type Variant } from '../domain/product.js';
 import { skuNotFound } from '../domain/sku.js';
+import { catalogProducts } from './products.js';
 
 // ---- Table: one row per SKU. The name of its product is not here: who needs it looks at the product.
 
@@ -57,6 +60,22 @@ export const catalogSkus: Projection = {
   table: 'catalog_skus',
   key: ['sku'],
 
+  changedKeys(event) {
+    const { type, data } = event as RecordedEvent<CatalogEvent>;
+    switch (type) {
+      case 'catalog.product-created.v1':
+        return data.variants.map(({ sku }) => sku);
+      case 'catalog.variant-added.v1':
+      case 'catalog.variant-changed.v1':
+        return [data.sku];
+      case 'catalog.product-archived.v1':
+      case 'catalog.product-restored.v1':
+        return data.skus;
+      default:
+        return [];
+    }
+  },
+
   async project(events, sql, table) {
     const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]);
     const made = changes.filter(({ productId }) => productId !== undefined);
@@ -106,7 +125,7 @@ export interface SkuAnswer {
   readonly status: ProductStatus;
 }
 
-export class GetSku extends Query<SkuAnswer> {
+export class GetSku extends Query<Resource<SkuAnswer> & { readonly body: SkuAnswer }> {
   constructor(readonly sku: string) {
     super();
   }
@@ -115,6 +134,8 @@ export class GetSku extends Query<SkuAnswer> {
 interface FoundSku {
   readonly n: number;
   readonly answer: SkuAnswer;
+  readonly skus_as_of: number;
+  readonly products_as_of: number;
 }
 
 @QueryHandler(GetSku)
@@ -123,10 +144,16 @@ export class GetSkuHandler implements IQueryHandler<GetSku> {
 
   constructor(private readonly pool: QueryPool) {}
 
-  async execute({ sku }: GetSku): Promise<SkuAnswer> {
+  async execute({ sku }: GetSku) {
     const found = await this.skus.load(sku);
     if (!found) throw skuNotFound(sku);
-    return found.answer;
+    const { answer, skus_as_of, products_as_of } = found;
+    const partition = this.pool.partitionOf(catalogKey);
+    const sources = [
+      { view: catalogSkus.name, partition, key: sku, asOf: skus_as_of },
+      { view: catalogProducts.name, partition, key: answer.productId, asOf: products_as_of },
+    ];
+    return { body: answer, sources };
   }
 
   private async load(skus: readonly string[]): Promise<(FoundSku | undefined)[]> {
@@ -134,10 +161,11 @@ export class GetSkuHandler implements IQueryHandler<GetSku> {
       'catalog-skus-get',
       `SELECT w.n::integer, json_build_object('sku', s.sku, 'name', s.name,
          'price', json_build_object('amount', s.amount::text, 'currency', s.currency),
-         'productId', s.product_id, 'productName', p.name, 'status', p.status) AS answer
+         'productId', s.product_id, 'productName', p.name, 'status', p.status) AS answer,
+         ${asOf(catalogSkus.name, '$2')} AS skus_as_of, ${asOf(catalogProducts.name, '$2')} AS products_as_of
        FROM unnest($1::text[]) WITH ORDINALITY AS w(sku, n)
        JOIN catalog_skus s ON s.sku = w.sku JOIN catalog_products p ON p.product_id = s.product_id`,
-      [arrayLiteral(skus)],
+      [arrayLiteral(skus), this.pool.partitionOf(catalogKey)],
     );
     return inOrder(rows, skus.length);
   }

@@ -1,5 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
@@ -23,6 +24,8 @@ interface ReservationRow {
   status: ReservationStatus;
   allocations: Allocation[];
   expires_at: Date | null;
+  as_of: number;
+  valid_for_ms: number | null;
 }
 
 // ---- Fold: new reservations, and what becomes of those of former batches
@@ -52,10 +55,18 @@ function changesOf(events: readonly RecordedEvent<InventoryEvent>[]): Reservatio
   return [...changes.values()];
 }
 
+const resourceKey = (sku: string, reservationId: string) => `${sku}/${reservationId}`;
+
 export const inventoryReservations: Projection = {
   name: 'inventory-reservations',
   table: 'inventory_reservations',
   key: ['sku', 'reservation_id'],
+
+  changedKeys({ type, data }) {
+    if (!(type in statusAfter)) return [];
+    const { sku, reservationId } = data as { sku: string; reservationId: string };
+    return [resourceKey(sku, reservationId)];
+  },
 
   async project(events, sql, table) {
     const changes = changesOf(events as readonly RecordedEvent<InventoryEvent>[]);
@@ -118,15 +129,20 @@ export class GetReservationHandler implements IQueryHandler<GetReservation> {
   constructor(private readonly pool: QueryPool) {}
 
   async execute({ sku, reservationId }: GetReservation): Promise<Resource<ReservationAnswer>> {
+    const partition = this.pool.partitionOf(sku);
     const [row] = await this.pool.rows<ReservationRow>(
       'inventory-reservation-get',
       `SELECT sku, reservation_id, quantity::float8, allocations, expires_at,
-         CASE WHEN status = 'reserved' AND expires_at <= statement_timestamp() THEN 'expired' ELSE status END AS status
+         CASE WHEN status = 'reserved' AND expires_at <= statement_timestamp() THEN 'expired' ELSE status END AS status,
+         CASE WHEN status = 'reserved' AND expires_at > statement_timestamp()
+           THEN (extract(epoch FROM expires_at - statement_timestamp()) * 1000)::float8 END AS valid_for_ms,
+         ${asOf(inventoryReservations.name, '$3')} AS as_of
        FROM inventory_reservations WHERE sku = $1 AND reservation_id = $2`,
-      [sku, reservationId],
+      [sku, reservationId, partition],
     );
     if (!row) throw reservationNotFound(sku, reservationId);
-    return { body: answerOf(row) };
+    const source = { view: inventoryReservations.name, partition, key: resourceKey(sku, reservationId), asOf: row.as_of };
+    return { body: answerOf(row), sources: [source], validForMs: row.valid_for_ms ?? undefined };
   }
 }
 

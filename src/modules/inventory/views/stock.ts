@@ -1,10 +1,11 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import type DataLoader from 'dataloader';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader } from '../../../platform/database/batch-loader.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
-import type { Resource } from '../../../platform/http/query-gateway.js';
+import type { Resource, Source } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import type { InventoryEvent } from '../domain/events.js';
 import { stockNotFound, type Level } from '../domain/stock.js';
@@ -92,6 +93,8 @@ export const inventoryStock: Projection = {
   table: 'inventory_stock',
   key: ['sku', 'until', 'location'],
 
+  changedKeys: (event) => (levelsOf(event as RecordedEvent<InventoryEvent>).length > 0 ? [(event.data as { sku: string }).sku] : []),
+
   async project(events, sql, table) {
     const { rows, lastTimes } = rowsOf(events as readonly RecordedEvent<InventoryEvent>[]);
     if (rows.length === 0) return;
@@ -133,44 +136,74 @@ WHERE t.sku = r.sku AND t.until <= r.recorded_at AND t.location = r.location`,
 
 // ---- Queries
 
+/** The SKUs asked for, each with what is there now, as of when that is, and when some of it next stops counting. */
+const asked = `
+FROM unnest($1::text[], $2::smallint[]) AS asked(sku, partition)
+LEFT JOIN (${currentStock('true')}) stock ON stock.sku = asked.sku`;
+const sourceColumns = `
+${asOf('inventory-stock', 'asked.partition')} AS as_of, (
+  SELECT (extract(epoch FROM min(next.until) - statement_timestamp()) * 1000)::float8 FROM inventory_stock next
+  WHERE next.sku = asked.sku AND next.until > statement_timestamp() AND next.until < 'infinity') AS valid_for_ms`;
+
+interface FoundStock {
+  readonly sku: string;
+  readonly as_of: number;
+  readonly valid_for_ms: number | null;
+}
+
+/** The SKUs that are asked for while the event loop turns once share one statement, each of them read once. */
+function stockLoader<Found extends FoundStock>(pool: QueryPool, name: string, column: string): DataLoader<string, Found> {
+  return batchLoader(async (skus: readonly string[]) => {
+    const distinct = [...new Set(skus)];
+    const partitions = distinct.map((sku) => pool.partitionOf(sku));
+    const rows = await pool.rows<Found>(
+      name,
+      `SELECT asked.sku, ${column}, ${sourceColumns} ${asked} GROUP BY asked.sku, asked.partition`,
+      [arrayLiteral(distinct), partitions],
+    );
+    const found = new Map(rows.map((row) => [row.sku, row]));
+    return skus.map((sku) => found.get(sku)!);
+  });
+}
+
+function sourceOf(pool: QueryPool, { sku, as_of, valid_for_ms }: FoundStock) {
+  const source = { view: inventoryStock.name, partition: pool.partitionOf(sku), key: sku, asOf: as_of };
+  return { source, validForMs: valid_for_ms ?? undefined };
+}
+
 export class GetStock extends Query<Resource> {
   constructor(readonly sku: string) {
     super();
   }
 }
 
-/**
- * The SKUs that are asked for while the event loop turns once share one statement, and one that many ask for is read
- * once. No version goes with the answer: it changes with time too, so its ETag is a hash of it.
- */
+/** No version goes with the answer: it changes with time too, so its ETag is a hash of it. */
 @QueryHandler(GetStock)
 export class GetStockHandler implements IQueryHandler<GetStock> {
-  private readonly loader: DataLoader<string, string | undefined>;
+  private readonly loader: DataLoader<string, FoundStock & { readonly json: string | null }>;
 
-  constructor(pool: QueryPool) {
-    this.loader = bySku(async (skus) => {
-      const rows = await pool.rows<{ sku: string; json: string }>(
-        'inventory-stock-get',
-        `SELECT sku, json_build_object('sku', sku, 'onHand', sum(on_hand), 'reserved', sum(reserved),
-           'available', sum(on_hand - reserved), 'locations', json_agg(json_build_object('location', location,
-             'onHand', on_hand, 'reserved', reserved, 'available', on_hand - reserved) ORDER BY first_position),
-           'version', sum(versions))::text AS json
-         FROM (${currentStock('s.sku = ANY ($1::text[])')}) current GROUP BY sku`,
-        [arrayLiteral(skus)],
-      );
-      return rows.map(({ sku, json }) => [sku, json]);
-    });
+  constructor(private readonly pool: QueryPool) {
+    this.loader = stockLoader(
+      pool,
+      'inventory-stock-get',
+      `CASE WHEN count(stock.sku) > 0 THEN json_build_object('sku', asked.sku, 'onHand', sum(on_hand),
+         'reserved', sum(reserved), 'available', sum(on_hand - reserved),
+         'locations', json_agg(json_build_object('location', location, 'onHand', on_hand, 'reserved', reserved,
+           'available', on_hand - reserved) ORDER BY first_position),
+         'version', sum(versions))::text END AS json`,
+    );
   }
 
   async execute({ sku }: GetStock): Promise<Resource> {
-    const json = await this.loader.load(sku);
-    if (json === undefined) throw stockNotFound(sku);
-    return { json };
+    const found = await this.loader.load(sku);
+    if (found.json === null) throw stockNotFound(sku);
+    const { source, validForMs } = sourceOf(this.pool, found);
+    return { json: found.json, sources: [source], validForMs };
   }
 }
 
 /** How much of a SKU is available; 0 too when there never was any. */
-export class GetAvailable extends Query<number> {
+export class GetAvailable extends Query<{ readonly available: number; readonly source: Source; readonly validForMs?: number }> {
   constructor(readonly sku: string) {
     super();
   }
@@ -178,30 +211,18 @@ export class GetAvailable extends Query<number> {
 
 @QueryHandler(GetAvailable)
 export class GetAvailableHandler implements IQueryHandler<GetAvailable> {
-  private readonly loader: DataLoader<string, number | undefined>;
+  private readonly loader: DataLoader<string, FoundStock & { readonly available: number }>;
 
-  constructor(pool: QueryPool) {
-    this.loader = bySku(async (skus) => {
-      const rows = await pool.rows<{ sku: string; available: number }>(
-        'inventory-available-get',
-        `SELECT sku, sum(on_hand - reserved)::float8 AS available
-         FROM (${currentStock('s.sku = ANY ($1::text[])')}) current GROUP BY sku`,
-        [arrayLiteral(skus)],
-      );
-      return rows.map(({ sku, available }) => [sku, available]);
-    });
+  constructor(private readonly pool: QueryPool) {
+    this.loader = stockLoader(
+      pool,
+      'inventory-available-get',
+      'coalesce(sum(on_hand - reserved), 0)::float8 AS available',
+    );
   }
 
-  async execute({ sku }: GetAvailable): Promise<number> {
-    return (await this.loader.load(sku)) ?? 0;
+  async execute({ sku }: GetAvailable) {
+    const found = await this.loader.load(sku);
+    return { available: found.available, ...sourceOf(this.pool, found) };
   }
-}
-
-function bySku<Found>(
-  load: (skus: readonly string[]) => Promise<(readonly [sku: string, found: Found])[]>,
-): DataLoader<string, Found | undefined> {
-  return batchLoader(async (skus: readonly string[]) => {
-    const found = new Map(await load([...new Set(skus)]));
-    return skus.map((sku) => found.get(sku));
-  });
 }

@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { z } from 'zod';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
 import { jsonTime } from '../../../platform/database/json-time.js';
@@ -106,10 +107,31 @@ function pendingChangeOf(type: LedgerEvent['type'], posting: { amount: string; a
   return posting.authorised === undefined ? 0n : -BigInt(posting.authorised);
 }
 
+const resourceKey = (ledger: string, accountId: string) => `${ledger}/${accountId}`;
+
 export const ledgerAccounts: Projection = {
   name: 'ledger-accounts',
   table: 'ledger_accounts',
   key: ['ledger', 'account_id'],
+
+  changedKeys(event) {
+    const { type, data } = event as RecordedEvent<LedgerEvent>;
+    switch (type) {
+      case 'ledger.account-opened.v1':
+      case 'ledger.account-closed.v1':
+        return [resourceKey(data.ledger, data.accountId)];
+      case 'ledger.transaction-posted.v1':
+      case 'ledger.transaction-captured.v1':
+      case 'ledger.transaction-authorised.v1':
+      case 'ledger.transaction-released.v1':
+        return data.postings.flatMap(({ source, destination }) => [
+          resourceKey(data.ledger, source),
+          resourceKey(data.ledger, destination),
+        ]);
+      default:
+        return [];
+    }
+  },
 
   async project(events, sql, table) {
     const changes = changesOf(events as readonly RecordedEvent<LedgerEvent>[]);
@@ -182,6 +204,7 @@ interface FoundAccount {
   readonly n: number;
   readonly json: string;
   readonly version: number;
+  readonly as_of: number;
 }
 
 @QueryHandler(GetAccount)
@@ -192,18 +215,27 @@ export class GetAccountHandler implements IQueryHandler<GetAccount> {
 
   async execute(query: GetAccount): Promise<Resource> {
     const found = await this.accounts.load(query);
-    if (!found) throw accountNotFound(query.accountId);
-    return found;
+    const { ledger, accountId } = query;
+    if (!found) throw accountNotFound(accountId);
+    const { json, version, as_of } = found;
+    const partition = this.pool.partitionOf(ledger);
+    return { json, version, sources: [{ view: ledgerAccounts.name, partition, key: resourceKey(ledger, accountId), asOf: as_of }] };
   }
 
   private async load(queries: readonly GetAccount[]): Promise<(FoundAccount | undefined)[]> {
     const rows = await this.pool.rows<FoundAccount>(
       'ledger-accounts-get',
-      `SELECT n, version, ${answerJson} AS json FROM (
-         SELECT w.n::integer, a.version, a.closed_at, ${answer} AS answer
-         FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(wanted_ledger, wanted_id, n)
+      `SELECT n, version, as_of, ${answerJson} AS json FROM (
+         SELECT w.n::integer, a.version, a.closed_at, ${answer} AS answer,
+           ${asOf(ledgerAccounts.name, 'w.wanted_partition')} AS as_of
+         FROM unnest($1::text[], $2::text[], $3::smallint[])
+           WITH ORDINALITY AS w(wanted_ledger, wanted_id, wanted_partition, n)
          JOIN ledger_accounts a ON a.ledger = w.wanted_ledger AND a.account_id = w.wanted_id) accounts`,
-      [arrayLiteral(queries.map((query) => query.ledger)), arrayLiteral(queries.map((query) => query.accountId))],
+      [
+        arrayLiteral(queries.map((query) => query.ledger)),
+        arrayLiteral(queries.map((query) => query.accountId)),
+        queries.map((query) => this.pool.partitionOf(query.ledger)),
+      ],
     );
     return inOrder(rows, queries.length);
   }

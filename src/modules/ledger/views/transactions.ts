@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { Rejection } from '../../../platform/log/decision.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
@@ -23,6 +24,7 @@ interface TransactionRow {
   reversed_by: string | null;
   reversed_at: Date | null;
   version: number;
+  as_of: number;
 }
 
 // ---- Fold: new transactions, and what becomes of those of former batches
@@ -79,10 +81,19 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): TransactionCh
 
 const plain = ({ source, destination, amount }: Posting): Posting => ({ source, destination, amount });
 
+const resourceKey = (ledger: string, transactionId: string) => `${ledger}/${transactionId}`;
+
 export const ledgerTransactions: Projection = {
   name: 'ledger-transactions',
   table: 'ledger_transactions',
   key: ['ledger', 'transaction_id'],
+
+  changedKeys(event) {
+    const { type, data } = event as RecordedEvent<LedgerEvent>;
+    if (!type.startsWith('ledger.') || !('transactionId' in data)) return [];
+    const own = resourceKey(data.ledger, data.transactionId);
+    return 'reverses' in data && data.reverses ? [own, resourceKey(data.ledger, data.reverses)] : [own];
+  },
 
   async project(events, sql, table) {
     const changes = changesOf(events as readonly RecordedEvent<LedgerEvent>[]);
@@ -171,13 +182,16 @@ export class GetTransactionHandler implements IQueryHandler<GetTransaction> {
   constructor(private readonly pool: QueryPool) {}
 
   async execute({ ledger, transactionId }: GetTransaction): Promise<Resource<TransactionView>> {
+    const partition = this.pool.partitionOf(ledger);
     const [row] = await this.pool.rows<TransactionRow>(
       'ledger-transaction-get',
-      'SELECT * FROM ledger_transactions WHERE ledger = $1 AND transaction_id = $2',
-      [ledger, transactionId],
+      `SELECT *, ${asOf(ledgerTransactions.name, '$3')} AS as_of
+       FROM ledger_transactions WHERE ledger = $1 AND transaction_id = $2`,
+      [ledger, transactionId, partition],
     );
     if (!row) throw new Rejection('transaction-not-found', `there is no transaction ${transactionId} in this ledger`);
-    return { version: row.version, body: answerOf(row) };
+    const source = { view: ledgerTransactions.name, partition, key: resourceKey(ledger, transactionId), asOf: row.as_of };
+    return { version: row.version, body: answerOf(row), sources: [source] };
   }
 }
 

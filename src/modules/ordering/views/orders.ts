@@ -2,6 +2,7 @@ import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { z } from 'zod';
 import type { ConsumerSql } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
+import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
@@ -55,6 +56,8 @@ export const orderingOrders: Projection = {
   table: 'ordering_orders',
   key: ['order_id'],
 
+  changedKeys: ({ type, data }) => (type.startsWith('ordering.') ? [(data as OrderEvent['data']).orderId] : []),
+
   async project(events, sql, table) {
     const orders = await fold(events, sql, table);
     if (orders.length === 0) return;
@@ -92,13 +95,16 @@ export class GetOrderHandler implements IQueryHandler<GetOrder> {
   constructor(private readonly pool: QueryPool) {}
 
   async execute({ orderId }: GetOrder): Promise<Resource<OrderAnswer>> {
-    const [row] = await this.pool.rows<OrderRow>(
+    const partition = this.pool.partitionOf(orderId);
+    const [row] = await this.pool.rows<OrderRow & { as_of: number }>(
       'ordering-orders-get',
-      'SELECT order_id, version, state FROM ordering_orders WHERE order_id = $1',
-      [orderId],
+      `SELECT order_id, version, state, ${asOf(orderingOrders.name, '$2')} AS as_of
+       FROM ordering_orders WHERE order_id = $1`,
+      [orderId, partition],
     );
     if (!row) throw orderNotFound(orderId);
-    return { version: row.version, body: answerOf(row.state) };
+    const source = { view: orderingOrders.name, partition, key: orderId, asOf: row.as_of };
+    return { version: row.version, body: answerOf(row.state), sources: [source] };
   }
 }
 
