@@ -17,6 +17,7 @@ import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Visibility } from './consumers/visibility.js';
 import { createPools, LogPool, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
 import { QueryPool } from './database/query-pool.js';
+import { ReadReplicas } from './database/read-replicas.js';
 import { ProblemCatalogue } from './http/problem.js';
 import { ProblemsController } from './http/problems.controller.js';
 import { ProblemFilter } from './http/problem.filter.js';
@@ -33,6 +34,7 @@ import {
   ConsumerMetrics,
   HttpMetrics,
   InboxMetrics,
+  ReplicaMetrics,
   watchPools,
   WriterMetrics,
 } from './observability/metrics.js';
@@ -142,7 +144,22 @@ export class PlatformModule {
           useFactory: (inbox: Inbox, commands: CommandRegistry, bus: CommandBus, wakeUps: WakeUps) =>
             new InboxWorker(inbox, commands, bus, wakeUps, new InboxMetrics(registry, lagPool), logger),
         },
-        { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool) },
+        {
+          provide: ReadReplicas,
+          inject: [LogPool, Visibility, ProjectionCatalogue],
+          useFactory: (pool: LogPool, visibility: Visibility, projections: ProjectionCatalogue) =>
+            new ReadReplicas(pool, visibility, new ReplicaMetrics(registry), logger, {
+              urls: config.role === 'command' ? [] : config.readDatabaseUrls,
+              poolSize: config.databasePoolSize,
+              maxLagMs: config.replicaMaxLagMs,
+              views: () => projections.names,
+            }),
+        },
+        {
+          provide: QueryPool,
+          inject: [QueriesPool, ReadReplicas],
+          useFactory: (pool: QueriesPool, replicas: ReadReplicas) => new QueryPool(pool, replicas),
+        },
         {
           provide: QueryGateway,
           inject: [QueryBus, Visibility],

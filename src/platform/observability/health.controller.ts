@@ -6,12 +6,14 @@ import { Registry } from 'prom-client';
 import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/checkpoints.js';
 import { isMigrated } from '../database/migrate.js';
 import { LogPool } from '../database/pools.js';
+import { ReadReplicas } from '../database/read-replicas.js';
 import { Lifecycle } from '../lifecycle.js';
 
 /**
  * Live: the event loop turns. Startup: the process has come up once. Ready: it can do its work: it is neither
  * starting nor stopping, and the database is reachable and migrated. A projection that can not get past an event is
- * reported as degraded, and does not make the process unready: everything else goes on.
+ * reported as degraded, and does not make the process unready: everything else goes on. Nor does a replica that can
+ * not be read: the primary is read instead.
  */
 @ApiExcludeController()
 @Controller()
@@ -22,6 +24,7 @@ export class HealthController {
     private readonly lifecycle: Lifecycle,
     private readonly pool: LogPool,
     private readonly registry: Registry,
+    private readonly replicas: ReadReplicas,
   ) {}
 
   @Get('health/live')
@@ -36,7 +39,12 @@ export class HealthController {
 
   @Get('health/ready')
   ready() {
-    return this.health.check([() => this.checkPhase(), () => this.checkDatabase(), () => this.checkProjections()]);
+    return this.health.check([
+      () => this.checkPhase(),
+      () => this.checkDatabase(),
+      () => this.checkProjections(),
+      () => this.checkReplicas(),
+    ]);
   }
 
   @Get('metrics')
@@ -69,5 +77,10 @@ export class HealthController {
       // The database check says what is wrong; this one can not tell.
       return indicator.up({ unknown: (error as Error).message });
     }
+  }
+
+  private checkReplicas(): HealthIndicatorResult {
+    const replicas = this.replicas.status();
+    return this.indicators.check('replicas').up(replicas.length > 0 ? { replicas } : undefined);
   }
 }
