@@ -120,6 +120,10 @@ export class ReplicaServer {
     for (const pid of await this.processes()) process.kill(pid, 'SIGCONT');
   }
 
+  async endConnections(applicationName: string): Promise<void> {
+    await this.execute(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${applicationName}'`);
+  }
+
   /** Every statement that it was sent, after the application_name of who sent it. */
   async statements(): Promise<{ application: string; text: string }[]> {
     const log = await readFile(join(this.directory, 'server.log'), 'utf8');
