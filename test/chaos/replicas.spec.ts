@@ -158,6 +158,32 @@ describe('Views that are read from streaming replicas', () => {
     expect(await load.end()).toEqual([]);
   });
 
+  test('do not keep a process from stopping that reads a frozen replica', async () => {
+    const reader = await readerOf([first]);
+    await reader.reads(first);
+    await first.freeze();
+    expect(await reader.stop()).toBe(0);
+    await first.thaw();
+  });
+
+  test('are read while the primary is away, without regard to how old they are', async () => {
+    const reader = await readerOf([first], { REPLICA_MAX_LAG_MS: '100' });
+    const { token, balance } = await pay();
+    await reader.reads(first);
+    expect(balanceOf(await reader.account(token))).toBe(balance);
+    const load = reader.load();
+    await load.progress(100);
+    await postgres.primary.crash();
+    await load.progress(300);
+    expect(balanceOf(await reader.account(token))).toBe(balance);
+    await postgres.primary.start();
+    await eventually(() => reader.http.get('/health/ready'), ({ status }) => status === 200);
+    const later = await pay();
+    expect(balanceOf(await reader.account(later.token))).toBe(later.balance);
+    await load.progress(100);
+    expect(await load.end()).toEqual([]);
+  });
+
   test('are read from the primary while an address is not that of a replica', async () => {
     const server = await startRialto(postgres.primary.url, { RUN_WORKERS: 'false', READ_DATABASE_URLS: postgres.primary.url });
     const reader = new Reader(server);
@@ -294,8 +320,12 @@ class Reader {
     };
   }
 
-  async close(): Promise<void> {
+  stop(): Promise<number | null> {
     this.http.close();
-    expect(await this.server.stop()).toBe(0);
+    return this.server.stop();
+  }
+
+  async close(): Promise<void> {
+    expect(await this.stop()).toBe(0);
   }
 }

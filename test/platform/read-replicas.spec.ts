@@ -124,13 +124,7 @@ describe('Reads on a replica', () => {
     await primary.query(`INSERT INTO checkpoints (consumer, partition) SELECT 'accounts', partition FROM partitions`);
     await primary.query('CREATE TABLE things (id integer PRIMARY KEY); INSERT INTO things SELECT generate_series(1, 100)');
     registry = new Registry();
-    replicas = new ReadReplicas(
-      pools.log,
-      new Visibility(pools.log, () => undefined),
-      new ReplicaMetrics(registry),
-      createLogger('silent'),
-      { urls: [replica.url], poolSize: 2, maxLagMs: 10_000, views: () => ['accounts'] },
-    );
+    replicas = replicasAt(replica.url, registry);
     queries = new QueryPool(pools.queries, replicas);
     replicas.onApplicationBootstrap();
     await isInUse();
@@ -143,6 +137,14 @@ describe('Reads on a replica', () => {
     await postgres?.stop();
   });
 
+  const replicasAt = (url: string, metrics = new Registry()) =>
+    new ReadReplicas(
+      pools.log,
+      new Visibility(pools.log, () => undefined),
+      new ReplicaMetrics(metrics),
+      createLogger('silent'),
+      { urls: [url], poolSize: 2, maxLagMs: 10_000, views: () => ['accounts'] },
+    );
   const isInUse = () => eventually(async () => replicas.pool, (pool) => pool !== undefined);
   const repeated = async () => (await registry.getSingleMetric('rialto_replica_repeated_reads_total')!.get()).values[0]!.value;
   const where = `SELECT pg_is_in_recovery() AS "onReplica"`;
@@ -156,6 +158,17 @@ describe('Reads on a replica', () => {
     expect((await read)[0]!.things).toBe('100');
     expect(await repeated()).toBe(before + 1);
     expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]);
+  });
+
+  test('need no more rights than to read', async () => {
+    await primary.query(`CREATE ROLE reader LOGIN PASSWORD 'secret'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader`);
+    await eventually(() => primary.query(`SELECT FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()`), ({ rowCount }) => rowCount === 1);
+    const url = new URL(replica.url);
+    [url.username, url.password] = ['reader', 'secret'];
+    const restricted = replicasAt(url.href);
+    restricted.onApplicationBootstrap();
+    await eventually(async () => restricted.pool, (pool) => pool !== undefined);
+    await restricted.onApplicationShutdown();
   });
 
   test('that are wrong are as wrong on the primary', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnApplicationBootstrap, OnApplicationShutdown } from '@nestjs/common';
 import type pg from 'pg';
 import type { Visibility } from '../consumers/visibility.js';
@@ -152,9 +153,10 @@ export class ReadReplicas implements OnApplicationBootstrap, OnApplicationShutdo
     this.timer = undefined;
     const { current } = this;
     this.current = undefined;
-    await current?.reads?.pool.end();
     await Promise.all([this.primaryLooking, ...this.replicas.map((replica) => replica.looking)]);
-    await Promise.all(this.replicas.map((replica) => replica.looks.end()));
+    const ends = [current?.reads?.pool.end(), ...this.replicas.map((replica) => replica.looks.end())];
+    // A frozen replica never answers the goodbye.
+    await Promise.race([Promise.all(ends), sleep(lookTimeoutMs, undefined, { ref: false })]);
   }
 
   // ---- Looking. Each database at its own pace: one that does not answer must not hide what has become of another.
@@ -180,7 +182,9 @@ export class ReadReplicas implements OnApplicationBootstrap, OnApplicationShutdo
       const now = performance.now();
       this.cluster = cluster;
       this.primaryAnswers = true;
-      if (position > (this.heads.at(-1)?.position ?? -1)) this.heads.push({ atMs: now, position });
+      const last = this.heads.at(-1)?.position ?? -1;
+      if (position < last) this.heads = []; // Restored, or failed over to a replica that had less.
+      if (position !== last) this.heads.push({ atMs: now, position });
       const keepMs = Math.max(rememberedMs, 2 * this.options.maxLagMs);
       while (this.heads.length > 1 && this.heads[0]!.atMs < now - keepMs) this.heads.shift();
     } catch (error) {
