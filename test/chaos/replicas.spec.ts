@@ -166,8 +166,8 @@ describe('Views that are read from streaming replicas', () => {
     await first.thaw();
   });
 
-  test('are read while the primary is away, without regard to how old they are', async () => {
-    const reader = await readerOf([first], { REPLICA_MAX_LAG_MS: '100' });
+  test('are read while the primary is away', async () => {
+    const reader = await readerOf([first]);
     const { token, balance } = await pay();
     await reader.reads(first);
     expect(balanceOf(await reader.account(token))).toBe(balance);
