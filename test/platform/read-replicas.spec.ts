@@ -194,4 +194,22 @@ describe('Reads on a replica', () => {
     await isInUse();
     expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]);
   });
+
+  test('never go to a replica of another database, whose views may look the same', async () => {
+    const elsewhere = await startReplicatedPostgres(1);
+    await migrate(elsewhere.primary.url, { partitions: 4 });
+    const strangers = replicasAt(elsewhere.replicas[0]!.url);
+    strangers.onApplicationBootstrap();
+    await eventually(async () => strangers.status()[0]!.trouble, (trouble) => trouble === 'it is a replica of another database');
+    expect(strangers.pool).toBeUndefined();
+    await strangers.onApplicationShutdown();
+    await elsewhere.stop();
+  });
+
+  test('go to the primary when the replica has been promoted, and is a database of its own', async () => {
+    await replica.promote();
+    await eventually(async () => replicas.pool, (pool) => pool === undefined);
+    await eventually(async () => replicas.status()[0]!.trouble, (trouble) => trouble === 'it is no replica (any more)');
+    expect(await queries.rows('where', where, [])).toEqual([{ onReplica: false }]);
+  });
 });

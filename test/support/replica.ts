@@ -120,6 +120,11 @@ export class ReplicaServer {
     for (const pid of await this.processes()) process.kill(pid, 'SIGCONT');
   }
 
+  /** It is a primary of its own from then on, for good. */
+  async promote(): Promise<void> {
+    await this.execute('SELECT pg_promote()');
+  }
+
   async endConnections(applicationName: string): Promise<void> {
     await this.execute(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '${applicationName}'`);
   }

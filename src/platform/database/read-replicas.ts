@@ -154,9 +154,10 @@ export class ReadReplicas implements OnApplicationBootstrap, OnApplicationShutdo
     const { current } = this;
     this.current = undefined;
     await Promise.all([this.primaryLooking, ...this.replicas.map((replica) => replica.looking)]);
-    const ends = [current?.reads?.pool.end(), ...this.replicas.map((replica) => replica.looks.end())];
+    const pools = [...(current?.reads ? [current.reads.pool] : []), ...this.replicas.map((replica) => replica.looks)];
+    const ended = Promise.all(pools.map((pool) => pool.end()));
     // A frozen replica never answers the goodbye.
-    await Promise.race([Promise.all(ends), sleep(lookTimeoutMs, undefined, { ref: false })]);
+    await Promise.race([ended, sleep(lookTimeoutMs, undefined, { ref: false })]);
   }
 
   // ---- Looking. Each database at its own pace: one that does not answer must not hide what has become of another.
