@@ -9,6 +9,7 @@ const wrong: Record<keyof typeof environment, [value: string, takes: RegExp][] |
   SERVE_HTTP: [['no', /"true"\|"false"/]],
   CLUSTER_WORKERS: [['0', /1 to 256, or auto/], ['all', /1 to 256, or auto/], ['257', /1 to 256, or auto/]],
   READ_DATABASE_URLS: [['replica:5432', /postgres:\/\//], ['postgres://a/x,mysql://b/x', /separated by commas/]],
+  REPLICA_MAX_LAG_MS: [['99', /100 to 600000/], ['10s', /100 to 600000/]],
   REDIS_URL: [['localhost:6379', /redis:\/\//], ['redis://a,http://b', /separated by commas/]],
   CACHE_URL: [['localhost', /memcached:\/\//], ['http://x', /memcached:\/\//]],
   CACHE_MB: [['-1', /0 to 65536/], ['64mb', /0 to 65536/]],

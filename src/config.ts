@@ -51,6 +51,7 @@ export const environment = {
   CLUSTER_WORKERS: integerOrAuto(1, 256).default(1),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
   READ_DATABASE_URLS: urls(/^postgres(ql)?:$/, 'postgres:// URLs, separated by commas').optional(),
+  REPLICA_MAX_LAG_MS: integer(100, 600_000).default(1_000),
   REDIS_URL: urls(/^rediss?:$/, 'a redis:// URL, or several nodes of one cluster, separated by commas').optional(),
   CACHE_URL: urls(/^(rediss?|memcached):$/, 'a redis:// or memcached:// URL').optional(),
   CACHE_MB: integer(0, 65_536).default(64),
@@ -86,6 +87,8 @@ export interface Config {
   readonly databaseUrl?: string;
   /** Streaming replicas that queries read; empty: the primary. */
   readonly readDatabaseUrls: readonly string[];
+  /** A replica that is further behind is not read. */
+  readonly replicaMaxLagMs: number;
   /** Absent: queues on PostgreSQL. Several: nodes of one Redis Cluster. */
   readonly redisUrls?: readonly string[];
   /** The shared tier of the cache. Absent: `redisUrls`, or none. */
@@ -137,6 +140,7 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     clusterWorkers,
     databaseUrl: e.DATABASE_URL,
     readDatabaseUrls: e.READ_DATABASE_URLS ?? [],
+    replicaMaxLagMs: e.REPLICA_MAX_LAG_MS,
     redisUrls: e.REDIS_URL,
     cacheUrls: e.CACHE_URL ?? e.REDIS_URL,
     cacheBytes: e.CACHE_MB * 1_048_576,

@@ -21,6 +21,7 @@ import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Visibility } from './consumers/visibility.js';
 import { createPools, LogPool, Pools, ProjectionsPool, QueriesPool, SagasPool, WriterPool } from './database/pools.js';
 import { QueryPool } from './database/query-pool.js';
+import { ReadReplicas } from './database/read-replicas.js';
 import { hasSide, type DomainModule, type SideName } from './domain-module.js';
 import { ProblemCatalogue } from './http/problem.js';
 import { ProblemsController } from './http/problems.controller.js';
@@ -38,6 +39,7 @@ import {
   ConsumerMetrics,
   HttpMetrics,
   InboxMetrics,
+  ReplicaMetrics,
   watchCache,
   watchPools,
   WriterMetrics,
@@ -92,7 +94,6 @@ export class PlatformModule {
         useFactory: () =>
           new Visibility(lagPool, (error) => logger.warn({ err: error }, 'could not look how far the views are')),
       },
-      { provide: QueryPool, inject: [QueriesPool], useFactory: (pool: QueriesPool) => new QueryPool(pool, config.partitions) },
       {
         provide: ProblemFilter,
         inject: [ProblemCatalogue, RouteTable],
@@ -144,6 +145,22 @@ export class PlatformModule {
     ];
     const queries: Provider[] = [
       {
+        provide: ReadReplicas,
+        inject: [LogPool, Visibility, ProjectionCatalogue],
+        useFactory: (pool: LogPool, visibility: Visibility, views: ProjectionCatalogue) =>
+          new ReadReplicas(pool, visibility, new ReplicaMetrics(registry), logger, {
+            urls: config.readDatabaseUrls,
+            poolSize: config.databasePoolSize,
+            maxLagMs: config.replicaMaxLagMs,
+            views: () => views.names,
+          }),
+      },
+      {
+        provide: QueryPool,
+        inject: [QueriesPool, ReadReplicas],
+        useFactory: (pool: QueriesPool, replicas: ReadReplicas) => new QueryPool(pool, config.partitions, replicas),
+      },
+      {
         provide: ViewNews,
         inject: [Visibility, ProjectionCatalogue],
         useFactory: (visibility: Visibility, views: ProjectionCatalogue) => {
@@ -189,9 +206,8 @@ export class PlatformModule {
         ProblemCatalogue,
         Audit,
         TailBuffer,
-        QueryPool,
         ...(hasCommands ? [LogWriter, CommandGateway, CommandSteps] : []),
-        ...(hasQueries ? [QueryGateway] : []),
+        ...(hasQueries ? [QueryGateway, QueryPool] : []),
       ],
     };
   }

@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { QueryPool } from '../../platform/database/query-pool.js';
 import { arrayLiteral } from '../../platform/database/array-literal.js';
+import { QueriesPool } from '../../platform/database/pools.js';
 import { TailBuffer } from '../../platform/log/tail-buffer.js';
 import type { RecordedEvent } from '../../platform/log/recorded-event.js';
 import type { OrderEvent } from './domain/order.js';
@@ -30,7 +30,8 @@ export class OrderNews implements OnModuleDestroy {
 
   constructor(
     tail: TailBuffer,
-    private readonly pool: QueryPool,
+    /** The primary's: a verdict is not told later because a replica is behind. */
+    private readonly pool: QueriesPool,
   ) {
     tail.onPush((events) => {
       if (this.waiting.size > 0) this.hear(events);
@@ -96,12 +97,12 @@ export class OrderNews implements OnModuleDestroy {
     this.poll = undefined;
     if (this.waiting.size === 0) return this.seen.clear();
     try {
-      const rows = await this.pool.rows<{ order_id: string; version: number }>(
-        'ordering-orders-news',
+      const { rows } = await this.pool.query<{ order_id: string; version: number }>({
+        name: 'ordering-orders-news',
         // One that is placed and no more has no news for anybody.
-        `SELECT order_id, version FROM ordering_orders WHERE order_id = ANY ($1::text[]) AND status <> 'placed'`,
-        [arrayLiteral([...this.waiting.keys()])],
-      );
+        text: `SELECT order_id, version FROM ordering_orders WHERE order_id = ANY ($1::text[]) AND status <> 'placed'`,
+        values: [arrayLiteral([...this.waiting.keys()])],
+      });
       for (const { order_id: orderId, version } of rows) {
         if (this.seen.get(orderId) === version) continue;
         this.seen.set(orderId, version);

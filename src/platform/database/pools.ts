@@ -2,6 +2,9 @@ import pg from 'pg';
 
 const int8 = 20;
 
+/** What a database may take to say how far it is. */
+export const lookTimeoutMs = 1_000;
+
 /** Positions fit a double for the next 9,000,000,000,000,000 events; amounts do not, so only the log reads them so. */
 const logTypes: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
@@ -60,17 +63,7 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
     log: new LogPool({ ...log, max: 4, application_name: 'rialto log' }),
     queries: new QueriesPool({ ...common(url), max: queryPoolSize, application_name: 'rialto queries' }),
   };
-  // An idle connection that breaks is replaced when it is next needed; without a listener it would end the process.
-  for (const pool of Object.values(pools)) {
-    pool.on('error', (error: Error & { client?: unknown }) => {
-      // The pool attaches the whole client, buffers and all; nobody wants that in a log.
-      delete error.client;
-      onError(error);
-    });
-    // One that breaks while it is lent out says so to the statement under way, or to the next one. It is an event of
-    // the connection besides, and the pool listens only while the connection is idle.
-    pool.on('connect', (client) => client.on('error', () => undefined));
-  }
+  for (const pool of Object.values(pools)) listen(pool, onError);
   return pools;
 }
 
@@ -90,4 +83,40 @@ export class Pools {
   async end(): Promise<void> {
     await Promise.all(Object.values(this.byJob).map((pool) => pool.end()));
   }
+}
+
+/** For reads of read tables on a replica. Other names than the primary's: a replica's log shows that nothing else comes. */
+export function createReplicaPool(url: string, size: number, onError: (error: Error) => void): pg.Pool {
+  const pool = new pg.Pool({ ...common(url), max: size, application_name: 'rialto replica queries' });
+  listen(pool, onError);
+  return pool;
+}
+
+/**
+ * For looking how far a replica is. Apart from the reads, which may be many and wait for each other, and quick to give
+ * up: a replica that does not answer this is of no use to them.
+ */
+export function createReplicaLookPool(url: string, onError: (error: Error) => void): pg.Pool {
+  const pool = new pg.Pool({
+    ...common(url),
+    types: logTypes,
+    max: 2,
+    connectionTimeoutMillis: lookTimeoutMs,
+    query_timeout: lookTimeoutMs,
+    application_name: 'rialto replica looks',
+  });
+  listen(pool, onError);
+  return pool;
+}
+
+/** An idle connection that breaks is replaced when it is next needed; without a listener it would end the process. */
+function listen(pool: pg.Pool, onError: (error: Error) => void): void {
+  pool.on('error', (error: Error & { client?: unknown }) => {
+    // The pool attaches the whole client, buffers and all; nobody wants that in a log.
+    delete error.client;
+    onError(error);
+  });
+  // One that breaks while it is lent out says so to the statement under way, or to the next one. It is an event of
+  // the connection besides, and the pool listens only while the connection is idle.
+  pool.on('connect', (client) => client.on('error', () => undefined));
 }

@@ -7,12 +7,14 @@ import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/ch
 import { ProjectionRunner, SagaRunner } from '../consumers/runners.js';
 import { isMigrated } from '../database/migrate.js';
 import { LogPool } from '../database/pools.js';
+import { ReadReplicas } from '../database/read-replicas.js';
 import { Lifecycle } from '../lifecycle.js';
 
 /**
  * Live: the event loop turns. Startup: the process has come up once. Ready: it can do its work: it is neither
  * starting nor stopping, and the database is reachable and migrated. A projection or saga of its role that can not get
- * past an event is reported as degraded, and does not make the process unready: everything else goes on.
+ * past an event is reported as degraded, and does not make the process unready: everything else goes on. Nor does a
+ * replica that can not be read: the primary is read instead.
  */
 @ApiExcludeController()
 @Controller()
@@ -25,6 +27,7 @@ export class HealthController {
     private readonly page: MetricsPage,
     @Optional() private readonly projections?: ProjectionRunner,
     @Optional() private readonly sagas?: SagaRunner,
+    @Optional() private readonly replicas?: ReadReplicas,
   ) {}
 
   @Get('health/live')
@@ -39,7 +42,12 @@ export class HealthController {
 
   @Get('health/ready')
   ready() {
-    return this.health.check([() => this.checkPhase(), () => this.checkDatabase(), () => this.checkProjections()]);
+    return this.health.check([
+      () => this.checkPhase(),
+      () => this.checkDatabase(),
+      () => this.checkProjections(),
+      () => this.checkReplicas(),
+    ]);
   }
 
   @Get('metrics')
@@ -73,5 +81,10 @@ export class HealthController {
       // The database check says what is wrong; this one can not tell.
       return indicator.up({ unknown: (error as Error).message });
     }
+  }
+
+  private checkReplicas(): HealthIndicatorResult {
+    const replicas = this.replicas?.status() ?? [];
+    return this.indicators.check('replicas').up(replicas.length > 0 ? { replicas } : undefined);
   }
 }

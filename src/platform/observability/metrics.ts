@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { AnswerCache } from '../cache/answer-cache.js';
 import { lagSql } from '../consumers/checkpoints.js';
+import type { ReplicaStatus } from '../database/read-replicas.js';
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -297,4 +298,53 @@ export function watchCache(
   counter('rialto_cache_shared_failures_total', 'Requests to the shared tier that failed or took longer than 50 ms.', () => shared.failures);
   counter('rialto_cache_shared_skipped_total', 'Requests to the shared tier that were not made, because it had failed just before.', () => shared.skipped);
   gauge('rialto_cache_shared_open', '1 while the shared tier is left alone because it had failed.', () => Number(shared.isOpen));
+}
+
+/** What is told of the replicas that views are read from. */
+export class ReplicaMetrics {
+  readonly departures: Counter<'replica' | 'cause'>;
+  readonly repeated: Counter;
+
+  constructor(private readonly registry: Registry) {
+    const registers = [registry];
+    this.departures = new Counter({
+      name: 'rialto_replica_departures_total',
+      help: 'Times that a replica was left for the primary, by cause: broken, lagging.',
+      labelNames: ['replica', 'cause'],
+      registers,
+    });
+    this.repeated = new Counter({
+      name: 'rialto_replica_repeated_reads_total',
+      help: 'Reads that failed on a replica and were repeated on the primary.',
+      registers,
+    });
+  }
+
+  watch(status: () => readonly ReplicaStatus[]): void {
+    const gauge = (name: string, help: string, valueOf: (status: ReplicaStatus) => number | undefined) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: ['replica'],
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          for (const one of status()) {
+            const value = valueOf(one);
+            if (value !== undefined) this.set({ replica: one.replica }, value);
+          }
+        },
+      });
+    gauge('rialto_replica_in_use', '1 for the replica that this process reads views from.', ({ inUse }) => Number(inUse));
+    gauge(
+      'rialto_replica_lag_positions',
+      'Positions, summed over views and partitions, that the primary has and the replica has not; absent while it does not answer.',
+      ({ lagPositions }) => lagPositions,
+    );
+    gauge(
+      'rialto_replica_lag_seconds',
+      'For how long the primary has had something of the views that the replica has not; absent while it does not answer.',
+      ({ lagMs }) => (lagMs === undefined ? undefined : lagMs / 1_000),
+    );
+  }
 }
