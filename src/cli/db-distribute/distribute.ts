@@ -1,8 +1,9 @@
 import type pg from 'pg';
-import { acceptSql, claimSql, giveBackSql, purgeSql, retryLaterSql, storeSql } from '../../platform/commands/inbox.js';
+import { acceptSql, claimSql, giveBackSql, nextDueSql, purgeSql, retryLaterSql, storeSql } from '../../platform/commands/inbox.js';
 import {
   claimCheckpointsSql,
   createCheckpointsSql,
+  lookForNewsSql,
   moveCheckpointsSql,
   readEventsSql,
   recordFailureSql,
@@ -23,11 +24,13 @@ export const hotStatements: Readonly<Record<string, string>> = {
   'who is there': whoIsThereSql,
   'accept commands': acceptSql,
   'claim commands': claimSql,
+  'next due command': nextDueSql,
   'retry later': retryLaterSql,
   'give back': giveBackSql,
   'store commands': storeSql,
   'purge commands': purgeSql,
   'create checkpoints': createCheckpointsSql,
+  'look for news': lookForNewsSql,
   'claim checkpoints': claimCheckpointsSql,
   'move checkpoints': moveCheckpointsSql,
   'record a failure': recordFailureSql,

@@ -90,12 +90,12 @@ WITH due AS (
 UPDATE commands c SET due_at = statement_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
 FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id
 RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts,
-  c.status = 'accepted' AND c.attempts = 1 AND d.due_at < statement_timestamp() - interval '${lateMs} ms' AS is_late`;
+  c.status = 'accepted' AND c.attempts = 1 AND d.due_at < statement_timestamp() - $3 * interval '1 millisecond' AS is_late`;
 
 /** Milliseconds until the first waiting command falls due, rounded up: a timer that fires too early finds nothing. */
-const nextDueSql = `
-SELECT ceil(extract(epoch FROM due_at - statement_timestamp()) * 1000)::float8 AS due_in_ms FROM commands
-WHERE status IN ('accepted', 'scheduled') ORDER BY due_at LIMIT 1`;
+export const nextDueSql = `
+SELECT ceil(extract(epoch FROM min(due_at) - statement_timestamp()) * 1000)::float8 AS due_in_ms FROM commands
+WHERE status IN ('accepted', 'scheduled')`;
 
 /** After a failed attempt: again later, or parked. One that was completed in the meantime stays as it is. */
 export const retryLaterSql = `
@@ -172,14 +172,14 @@ export class Inbox {
   }
 
   async claim(limit: number): Promise<WaitingCommand[]> {
-    return (await this.pool.query<WaitingCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs] }))
+    return (await this.pool.query<WaitingCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs, lateMs] }))
       .rows;
   }
 
   /** Not above zero when a command is due; undefined when none waits. */
   async nextDueInMs(): Promise<number | undefined> {
-    const { rows } = await this.pool.query<{ due_in_ms: number }>({ name: 'next-due-command', text: nextDueSql });
-    return rows[0]?.due_in_ms;
+    const { rows } = await this.pool.query<{ due_in_ms: number | null }>({ name: 'next-due-command', text: nextDueSql });
+    return rows[0]!.due_in_ms ?? undefined;
   }
 
   /** Notes a failed attempt. After the last one the command is parked as `failed`. */

@@ -48,15 +48,17 @@ export class QueueMetrics {
     });
     this.connected = new Gauge({
       name: 'rialto_queue_connected',
-      help: '1 while this process can add and take jobs; at 0 work is found by sweeps.',
+      help: 'Processes that can add and take jobs; a process that can not finds its work by sweeps.',
       registers,
     });
     this.unsuitable = new Gauge({
+      aggregator: 'max',
       name: 'rialto_queue_store_unsuitable',
       help: '1 when the store that is there must not be used: a Redis that evicts.',
       registers,
     });
     this.clockSkewSeconds = new Gauge({
+      aggregator: 'max',
       name: 'rialto_queue_clock_skew_seconds',
       help: 'How far the clock of this machine is ahead of the clock of the store.',
       registers,
@@ -67,12 +69,14 @@ export class QueueMetrics {
   watch(states: () => Promise<readonly QueueState[]>): void {
     const registers = [this.registry];
     const oldest = new Gauge({
+      aggregator: 'max',
       name: 'rialto_queue_oldest_job_seconds',
       help: 'For how long the oldest waiting job has been waiting.',
       labelNames: ['queue'],
       registers,
     });
     new Gauge({
+      aggregator: 'max',
       name: 'rialto_queue_jobs',
       help: 'Jobs by queue and state: waiting, active, failed.',
       labelNames: ['queue', 'state'],
