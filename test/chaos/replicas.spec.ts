@@ -75,7 +75,8 @@ describe('Views that are read from streaming replicas', () => {
     expect(reads.some(({ text }) => text.includes('ledger_accounts'))).toBe(true);
     expect(reads.some(({ text }) => text.includes('catalog_products'))).toBe(true);
     expect(reads.length + looks.length).toBe(statements.length);
-    expect(reads.filter(({ text }) => /\b(events|commands|snapshots|checkpoints|partitions|for update)\b/i.test(text))).toEqual([]);
+    // How far a view is, it says itself: its checkpoint is read in the same statement.
+    expect(reads.filter(({ text }) => /\b(events|commands|snapshots|partitions|for update)\b/i.test(text))).toEqual([]);
     expect(looks.filter(({ text }) => /\b(events|commands|snapshots|partitions|for update)\b/i.test(text))).toEqual([]);
   });
 

@@ -247,7 +247,7 @@ describe('however loads, changes, news and the shared tier interleave,', () => {
     },
   };
   test.each(Object.entries(mutants))('a cache that %s is found out', async (_name, sabotage) => {
-    const { failed } = await fc.check(always({ replicas: false }, sabotage), { numRuns, endOnFailure: true });
+    const { failed } = await fc.check(always({ replicas: false }, sabotage), { numRuns: 20 * numRuns, endOnFailure: true });
     expect(failed).toBe(true);
   });
 });
