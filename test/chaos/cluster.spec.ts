@@ -57,9 +57,10 @@ describe('Processes that share a port', () => {
   test('each take requests, and whichever is asked has the metrics of all', async () => {
     expect(await server.childPids()).toHaveLength(2);
     const ledger = new LedgerClient(http, 'shared');
-    await ledger.openSource('world');
+    const { headers } = await ledger.openSource('world');
+    const token = { 'consistency-token': String(headers['consistency-token']) };
     // Each on a connection of its own, which Node gives to the processes in turn.
-    const answers = await Promise.all(Array.from({ length: 60 }, () => ledger.account('world')));
+    const answers = await Promise.all(Array.from({ length: 60 }, () => ledger.account('world', '', token)));
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
     await untilPasses(async () => expect(await reads()).toBe(60));
     for (let again = 0; again < 4; again++) expect(await reads()).toBe(60);
@@ -158,7 +159,7 @@ describe('Processes that share a port', () => {
     greedy.launch();
     expect(await greedy.exit()).toBe(1);
     expect(greedy.log).toContain(
-      'Rialto can not start: the processes of this machine need up to 141 connections, and the PostgreSQL server grants 97: ' +
+      'Rialto can not start: the processes of this machine need up to 162 connections, and the PostgreSQL server grants 97: ' +
         'lower DATABASE_POOL_SIZE or CLUSTER_WORKERS, or raise max_connections (or the limit of the user or database).\n',
     );
   });
