@@ -111,11 +111,7 @@ export function createReplicaLookPool(url: string, onError: (error: Error) => vo
 
 /** An idle connection that breaks is replaced when it is next needed; without a listener it would end the process. */
 function listen(pool: pg.Pool, onError: (error: Error) => void): void {
-  pool.on('error', (error: Error & { client?: unknown }) => {
-    // The pool attaches the whole client, buffers and all; nobody wants that in a log.
-    delete error.client;
-    onError(error);
-  });
+  pool.on('error', onError);
   // One that breaks while it is lent out says so to the statement under way, or to the next one. It is an event of
   // the connection besides, and the pool listens only while the connection is idle.
   pool.on('connect', (client) => client.on('error', () => undefined));

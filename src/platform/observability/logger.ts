@@ -1,4 +1,4 @@
-import { destination, pino, type Logger } from 'pino';
+import { destination, pino, stdSerializers, type Logger, type SerializedError } from 'pino';
 
 export type { Logger } from 'pino';
 
@@ -20,7 +20,14 @@ export function createLogger(level: string, { sharesOutput = false } = {}): Logg
     write: (line: string) => stdout.write(Buffer.from(line) as never),
     flush: (done?: (error?: Error) => void) => stdout.flush(done),
   };
-  return pino({ level, base: undefined, timestamp: isoTime }, lines);
+  return pino({ level, base: undefined, timestamp: isoTime, serializers: { err: withoutClient } }, lines);
+}
+
+/** A pool of pg attaches the whole client to an error of an idle connection: buffers, and the password. */
+function withoutClient(error: Error): SerializedError {
+  const said = stdSerializers.err(error);
+  if (said && 'client' in said) delete said.client;
+  return said;
 }
 
 let timeMs = 0;
