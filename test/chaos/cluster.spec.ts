@@ -110,6 +110,22 @@ describe('Processes that share a port', () => {
     await untilPasses(async () => expect(await metric('rialto_cluster_replaced_total')).toBe(3));
   });
 
+  test('leave no connection open that was handed to one of them as it was killed', async () => {
+    const pids = await server.childPids();
+    // Both are handed connections that they can not take any more.
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    const client = new HttpClient(server);
+    const answers = Array.from({ length: 8 }, () => client.get('/health/live').then(({ status }) => status, (error: Error) => error.message));
+    await sleep(200);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    const outcomes = await Promise.all(answers);
+    client.close();
+    // A connection that Node itself takes back from a child goes to the next one.
+    for (const outcome of outcomes) expect([200, 'socket hang up', 'read ECONNRESET']).toContain(outcome);
+    expect(outcomes).toContainEqual(expect.any(String));
+    await untilPasses(async () => expect(await server.childPids()).toHaveLength(2));
+  });
+
   test('are replaced after longer and longer pauses when they keep ending', async () => {
     for (let end = 1; end <= 4; end++) {
       const [first] = await server.childPids();

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { after, type Answer, CatalogClient, HttpClient, LedgerClient, type RequestOptions } from '../support/client.js';
@@ -347,6 +348,26 @@ describe('Hostile input', () => {
       expect(first).not.toMatch(/node_modules|\.ts:\d/);
     }
     expect((await http.get('/health/live')).status).toBe(200);
+  });
+
+  test('in a body that is too large is answered to a client that is still writing it', async () => {
+    const { port } = new URL(http.url);
+    const piece = 'x'.repeat(65_536);
+    const head = `POST /v1/products HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${32 * piece.length}\r\n\r\n`;
+    const socket = connect(Number(port), '127.0.0.1');
+    let text = '';
+    const ended = new Promise<string>((resolve) => {
+      socket.on('data', (data) => (text += data.toString()));
+      // What a client hears of that writes to a connection which is closed already.
+      socket.on('error', ({ message }) => resolve(message));
+      socket.on('close', () => resolve(text));
+    });
+    socket.write(head);
+    for (let sent = 0; sent < 32; sent++) {
+      socket.write(piece);
+      await sleep(2);
+    }
+    expect(await ended).toMatch(/^HTTP\/1\.1 413 /);
   });
 
   test.each(['DELETE', 'PUT', 'PATCH', 'TRACE', 'PROPFIND'])('by a method like %s that no route takes is refused', async (method) => {

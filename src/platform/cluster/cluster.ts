@@ -5,6 +5,7 @@ import { StartError } from '../errors.js';
 import type { Service } from '../lifecycle.js';
 import type { Logger } from '../observability/logger.js';
 import { ClusterMetrics } from './cluster-metrics.js';
+import { closeWhatIsNotTaken } from './handovers.js';
 import { tell, type FromChild, type FromPrimary } from './messages.js';
 
 const pauseMsMax = 30_000;
@@ -91,6 +92,7 @@ export class Cluster implements Service {
 
   private fill(place: Place): void {
     const child = cluster.fork({ DATABASE_URL: this.databaseUrl });
+    closeWhatIsNotTaken(child);
     Object.assign(place, { child, isPrepared: false, isListening: false, readyAtMs: undefined });
     child.on('message', (message: FromChild) => this.hear(place, child, message));
     // A signal or message that can not be delivered: its exit tells why.

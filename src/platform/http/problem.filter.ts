@@ -1,5 +1,6 @@
 import { Catch, HttpException, ServiceUnavailableException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
 import { UnavailableError } from '../errors.js';
 import { Rejection } from '../log/decision.js';
 import { classify } from '../log/failures.js';
@@ -8,6 +9,9 @@ import { ProblemCatalogue, RequestError, type Problem, type platformProblems } f
 import type { RouteTable } from './route-table.js';
 
 const retryAfterSeconds = '1';
+/** How much of a body that is refused is read and thrown away before the answer. */
+const unwantedBytesMax = 64 * 1_048_576;
+const unwantedMsMax = 5_000;
 
 /** What a node says that has not looked at the request, and will not. */
 const declines: ReadonlySet<string> = new Set<PlatformCode>(['starting', 'shutting-down']);
@@ -41,7 +45,9 @@ export class ProblemFilter implements ExceptionFilter {
     // To nginx that says: ask another node (docker/nginx.conf). By the status alone it could not tell this from a view
     // that is behind, or from a node with too much to do, and would take those for broken nodes.
     if (declines.has(problem.code)) void reply.header('x-accel-redirect', '@elsewhere');
-    void reply.send(problemBody(reply, problem));
+    const body = problemBody(reply, problem);
+    if (request.raw.complete) void reply.send(body);
+    else void isSent(request.raw).then(() => reply.send(body));
   }
 
   private problemOf(error: unknown, request: FastifyRequest, reply: FastifyReply): Problem {
@@ -69,6 +75,22 @@ export class ProblemFilter implements ExceptionFilter {
     void reply.header('allow', methods.join(', '));
     return this.problems.describe('method-not-allowed', `${path} takes ${methods.join(', ')}`);
   }
+}
+
+/**
+ * Resolves when the client has sent its request, or too much of it. What refuses a body closes the connection, and whoever
+ * still writes then is told of a reset instead of the answer (RFC 9112, 9.6): a 413 that most clients never saw.
+ */
+function isSent(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let bytes = 0;
+    const enough = setTimeout(resolve, unwantedMsMax);
+    const done = () => (clearTimeout(enough), resolve());
+    request.once('end', done).once('close', done).once('error', done);
+    request.on('data', (chunk: Buffer) => {
+      if ((bytes += chunk.length) > unwantedBytesMax) done();
+    });
+  });
 }
 
 function isDatabaseAway(error: unknown): boolean {
