@@ -15,8 +15,8 @@ async function post(subject, path, body) {
 }
 
 /** Rialto as a shop: `products` of one SKU each. */
-export async function startCatalog(postgres, database, products, accounts) {
-  const shop = Object.assign(await startRialto(postgres, database, accounts), { products });
+export async function startCatalog(postgres, database, products, accounts, env) {
+  const shop = Object.assign(await startRialto(postgres, database, accounts, env), { products });
   const one = async (sql) => Object.values((await postgres.query(database, sql))[0])[0];
   return Object.assign(shop, {
     /** When no command waits and every consumer has every event; milliseconds that took. */
@@ -39,8 +39,8 @@ export async function seedProducts(shop) {
 }
 
 /** Rialto with `products` in plenty, as many buyers with money as it has accounts, and what is asked of orders. */
-export async function startShop(postgres, database, products, accounts) {
-  const shop = await startCatalog(postgres, database, products, accounts);
+export async function startShop(postgres, database, products, accounts, env) {
+  const shop = await startCatalog(postgres, database, products, accounts, env);
   await seedRialto(shop);
   await post(shop, '/v1/ledgers/bench/accounts', { accountId: 'merchant', currency: 'EUR' });
   await seedProducts(shop);

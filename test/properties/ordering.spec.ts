@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import {
   cancelOrder,
+  checkOut,
   completeFulfilment,
   completeRefund,
-  confirmOrder,
   orderingEvents,
   orderStream,
   orderType,
   placeOrder,
   refuseRefund,
-  rejectOrder,
   requestRefund,
   startFulfilment,
   timeOutOrder,
@@ -56,9 +55,9 @@ const decide = (states: States, one: Step, now: string): Decision<unknown> => {
     case 'place':
       return placeOrder(states, { orderId, customerId: 'c', lines: one.lines, payment }, prices, context);
     case 'confirm':
-      return confirmOrder(states, { orderId, transactionId: `order:${orderId}` }, context);
+      return checkOut(states, { orderId }, () => undefined, context);
     case 'reject':
-      return rejectOrder(states, { orderId, refusal, taken: { skus: ['shirt'], payment: false } }, context);
+      return checkOut(states, { orderId }, () => refusal, context);
     case 'timeOut':
       return timeOutOrder(states, { orderId }, context);
     case 'cancel':

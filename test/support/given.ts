@@ -1,5 +1,6 @@
 import { EventCatalogue } from '../../src/platform/log/catalogue.js';
 import {
+  noParts,
   Rejection,
   type Decide,
   type Decision,
@@ -55,7 +56,7 @@ export class StreamsInMemory {
    */
   run<Answer>({ streams, decide }: Decider<Answer>, now: string): Decision<Answer> {
     const layer = this.layerOf(streams, now);
-    const decision = decide(layer.fork(), { now, commandId: '0.test' });
+    const decision = decide(layer.fork(), { now, commandId: '0.test' }, noParts);
     layer.apply(decision.events);
     this.keep(layer);
     return decision;

@@ -76,7 +76,8 @@ export class OrderingController {
   ) {
     const orderId = ownId ?? idFor(request);
     const isNew = ownId === undefined && request.idempotencyKey === undefined;
-    return this.run(PlaceOrder, { ...body, orderId, isNew }, request, request.waitSeconds, checkoutVerdict);
+    const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
+    return this.run(PlaceOrder, { ...body, orderId, isNew, checksOut }, request, request.waitSeconds, checkoutVerdict);
   }
 
   @Post(':orderId/cancel')
@@ -132,32 +133,36 @@ export class OrderingController {
     verdict: Verdict,
   ): Promise<string> {
     const { orderId } = input;
-    // From before it runs: the news may be there before its answer is.
-    const watch = waitSeconds > 0 && !request.prefersAsync ? this.news.watch(orderId) : undefined;
+    const waits = waitSeconds > 0 && !request.prefersAsync;
     const afterwards = async (outcome: Outcome): Promise<Answered> => {
       if (outcome.status === 'refused') return outcome;
       const deadlineMs = performance.now() + waitSeconds * 1_000;
-      // A replayed answer is of then: what has become of the order since is in the log.
-      let latest = outcome.replayed && watch ? await this.look(orderId, request) : outcome;
-      let goOn = true;
-      while (watch) {
-        const found = verdict(JSON.parse(latest.answer) as OrderAnswer);
-        const { replayed } = outcome;
-        if (found && 'code' in found) {
-          return { ...latest, replayed, status: 'refused', rejection: found, httpStatus: httpStatusOfRefusal };
-        }
-        if (found) return { ...latest, replayed, ...found };
-        if (!goOn) break;
-        goOn = await watch.next(deadlineMs);
-        latest = this.held(orderId, verdict) ?? (await this.look(orderId, request));
-      }
+      const answer = waits ? (answerWith(verdict, outcome) ?? (await this.awaitVerdict(orderId, verdict, outcome, deadlineMs, request))) : undefined;
+      if (answer) return answer;
       void request.reply.header('location', `/v1/orders/${orderId}`);
       return { ...outcome, httpStatus: 202 };
     };
+    return this.commands.run(command, input, request, { afterwards });
+  }
+
+  /** What the write is answered with when it has its verdict; undefined when that takes too long. */
+  private async awaitVerdict(
+    orderId: string,
+    verdict: Verdict,
+    { replayed }: Executed,
+    deadlineMs: number,
+    request: WriteRequest,
+  ): Promise<Answered | undefined> {
+    const watch = this.news.watch(orderId);
     try {
-      return await this.commands.run(command, input, request, { afterwards });
+      // What came before the watch began is in the log; and so is what has become of an order whose answer is of long ago.
+      for (let goOn = true; ; goOn = await watch.next(deadlineMs)) {
+        const latest = this.held(orderId, verdict) ?? (await this.look(orderId, request));
+        const answer = answerWith(verdict, { ...latest, replayed });
+        if (answer || !goOn) return answer;
+      }
     } finally {
-      watch?.stop();
+      watch.stop();
     }
   }
 
@@ -185,6 +190,14 @@ type Executed = Extract<Outcome, { status: 'executed' }>;
  * with the same key gets the same answer, so it says what was so when the wait had ended.
  */
 type Verdict = (order: OrderAnswer) => { httpStatus: number; answer: string } | Refusal | undefined;
+
+function answerWith(verdict: Verdict, outcome: Executed): Answered | undefined {
+  const found = verdict(JSON.parse(outcome.answer) as OrderAnswer);
+  if (!found) return undefined;
+  if (!('code' in found)) return { ...outcome, ...found };
+  const { partition, position, replayed } = outcome;
+  return { partition, position, replayed, status: 'refused', rejection: found, httpStatus: httpStatusOfRefusal };
+}
 
 const checkoutVerdict: Verdict = (order) => {
   const verdict = order.history[1];

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { LogWriter, type Outcome } from '../log/writer.js';
-import type { Envelope, LogCommandClass } from './log-command.js';
+import { LogWriter, type Outcome, type Write } from '../log/writer.js';
+import type { Envelope, LogCommandClass, PartCommandClass } from './log-command.js';
 
 /**
  * The commands of other modules that a command's handler runs on its way, wherever their partitions are. Each has an
@@ -22,17 +22,30 @@ export class CommandSteps {
   run<Input extends object>(
     command: LogCommandClass<Input>,
     input: Input,
-    { commandId, metadata }: Envelope,
+    envelope: Envelope,
     step: string,
     { isIdempotent = false } = {},
   ): Promise<Outcome> {
+    const own = this.envelopeOf(command, input, envelope, step);
+    return this.bus.execute<Outcome>(new command(input, isIdempotent ? own : { ...own, record: { fingerprint: null } }));
+  }
+
+  /** The step as a part of the command, to take effect together with it (see Write.parts). It must be idempotent. */
+  part<Input extends object>(command: PartCommandClass<Input>, input: Input, envelope: Envelope, step: string): Write {
+    return new command(input, this.envelopeOf(command, input, envelope, step)).toWrite();
+  }
+
+  private envelopeOf<Input extends object>(
+    command: LogCommandClass<Input>,
+    input: Input,
+    { commandId, metadata }: Envelope,
+    step: string,
+  ): Envelope {
     const partition = this.writer.partitionOf(command.partitionKey(input));
     const rest = commandId.slice(commandId.indexOf('.') + 1);
-    const envelope: Envelope = {
+    return {
       commandId: `${partition}.${rest}/${step}`,
       metadata: { correlationId: commandId, ...metadata, causationId: commandId },
-      ...(!isIdempotent && { record: { fingerprint: null } }),
     };
-    return this.bus.execute<Outcome>(new command(input, envelope));
   }
 }

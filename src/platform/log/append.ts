@@ -8,7 +8,8 @@ import { andPartition } from './partition.js';
  * - `known` finds commands that are done already (a retry). Reading it with the statement's snapshot is enough: had
  *   another writer recorded the command after that snapshot, the revision would have moved.
  * - `won` are the partitions for which what was decided still holds: their revision is the expected one and none of
- *   their commands is done. All other CTEs join it, so a partition takes part as a whole or not at all.
+ *   their commands is done, and so it is with all others of their group (a command with parts decides on several
+ *   partitions). All other CTEs join it, so a group takes part as a whole or not at all.
  * - `commands_unscheduled` says `status || ''` so that no index on the status is considered: those of what is waiting
  *   seem to be empty, and are full of deadlines that were taken back and not yet vacuumed.
  * - Writing nothing to a partition (refusals that need no record, looks at prices) only checks it: as of the statement's
@@ -21,8 +22,8 @@ import { andPartition } from './partition.js';
  */
 export const appendSql = (only?: number): string => `
 WITH wanted AS MATERIALIZED (
-  SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[])
-    AS w(partition, revision, head, recorded_at, writes)
+  SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $23::smallint[])
+    AS w(partition, revision, head, recorded_at, writes, together)
 ), locked AS MATERIALIZED (
   SELECT partition, revision FROM partitions WHERE partition = ANY ($22::smallint[]) ORDER BY partition FOR UPDATE
 ), found AS MATERIALIZED (
@@ -38,9 +39,12 @@ WITH wanted AS MATERIALIZED (
   FROM recorded r CROSS JOIN LATERAL (
     SELECT * FROM commands WHERE partition = r.partition AND command_id = r.command_id${andPartition('commands', only)} OFFSET 0) c
   WHERE c.status IN ('executed', 'refused') OR c.fingerprint <> r.fingerprint
+), held AS MATERIALIZED (
+  SELECT w.partition, w.together, f.revision = w.revision AS is_current,
+    f.revision = w.revision AND NOT EXISTS (SELECT FROM known k WHERE k.partition = w.partition) AS holds
+  FROM wanted w JOIN found f USING (partition)
 ), won AS MATERIALIZED (
-  SELECT w.* FROM wanted w JOIN found f USING (partition)
-  WHERE f.revision = w.revision AND NOT EXISTS (SELECT FROM known k WHERE k.partition = w.partition)
+  SELECT * FROM wanted w WHERE NOT EXISTS (SELECT FROM held h WHERE h.together = w.together AND NOT h.holds)
 ), moved AS (
   UPDATE partitions p SET head = w.head, revision = p.revision + 1, recorded_at = w.recorded_at
   FROM won w WHERE p.partition = w.partition AND w.writes
@@ -87,9 +91,9 @@ ${deleteUnscheduled(only)}
   ON CONFLICT (partition, stream) DO UPDATE
   SET version = excluded.version, state_version = excluded.state_version, state = excluded.state
 )
-SELECT w.partition, won.partition IS NOT NULL AS won, clock_timestamp() AS database_time,
-  (SELECT json_agg(k) FROM known k WHERE k.partition = w.partition) AS known
-FROM wanted w LEFT JOIN won USING (partition)`;
+SELECT h.partition, won.partition IS NOT NULL AS won, h.is_current, clock_timestamp() AS database_time,
+  (SELECT json_agg(k) FROM known k WHERE k.partition = h.partition) AS known
+FROM held h LEFT JOIN won USING (partition)`;
 
 /** Both forms leave the planner no other way than to look rows up by their keys, see refresh.ts. */
 const deleteUnscheduled = (only: number | undefined): string => {
@@ -111,12 +115,16 @@ const deleteUnscheduled = (only: number | undefined): string => {
  * Its rows are an append's.
  */
 export const checkSql = `
-SELECT w.partition, p.revision = w.revision AS won, clock_timestamp() AS database_time, NULL AS known
-FROM unnest($1::smallint[], $2::bigint[]) AS w(partition, revision) JOIN partitions p USING (partition)`;
+SELECT w.partition, bool_and(p.revision = w.revision) OVER (PARTITION BY w.together) AS won,
+  p.revision = w.revision AS is_current, clock_timestamp() AS database_time, NULL AS known
+FROM unnest($1::smallint[], $2::bigint[], $3::smallint[]) AS w(partition, revision, together)
+JOIN partitions p USING (partition)`;
 
 export interface AppendResultRow {
   partition: number;
   won: boolean;
+  /** Nobody else has written to it. It may have lost all the same, by a command that was done before or by its group. */
+  is_current: boolean;
   database_time: Date;
   known: KnownCommand[] | null;
 }
@@ -133,12 +141,14 @@ export interface KnownCommand {
 
 /** Everything a batch wants to append, gathered column by column in the order of the statement's parameters. */
 export class AppendRows {
-  readonly heads = { partition: [], revision: [], head: [], recordedAt: [], writes: [] } as {
+  readonly heads = { partition: [], revision: [], head: [], recordedAt: [], writes: [], group: [] } as {
     partition: number[];
     revision: number[];
     head: number[];
     recordedAt: string[];
     writes: boolean[];
+    /** The same number for partitions that take part together or not at all. */
+    group: number[];
   };
   readonly events = { partition: [], position: [], version: [], stream: [], type: [], data: [], metadata: [] } as {
     partition: number[];
@@ -190,6 +200,7 @@ export class AppendRows {
       numbers(unscheduled.partition),
       JSON.stringify(unscheduled.commandId),
       numbers(heads.partition.filter((_, index) => heads.writes[index])),
+      numbers(heads.group),
     ];
   }
 }

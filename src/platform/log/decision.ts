@@ -41,7 +41,32 @@ export interface Decision<Answer = unknown> {
   readonly applied?: ForkedStates;
 }
 
-export type Decide<Answer> = (states: States, context: DecisionContext) => Decision<Answer>;
+/** A command that another one takes along: its decision takes effect with the other's, or not at all (ADR 0019). */
+export interface Part {
+  readonly partitionKey: string;
+  readonly commandId: string;
+  readonly metadata: object;
+  /** The streams it decides on. Called again with what is loaded until it asks for nothing new. */
+  streams(states: States): readonly Stream[];
+  // What parts answer is their own affair; whoever asks for them knows.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly decide: Decide<any>;
+}
+
+/**
+ * Decides commands of any partitions within a command's own decision, one after the other, each on what the ones before
+ * it left: their answers, or the refusal of the first that can not be, and then none of them has any effect. The command
+ * must have named their like (see Write.parts).
+ */
+export type DecideParts = (parts: readonly Part[]) => PartsDecided;
+export type PartsDecided = { readonly answers: readonly unknown[]; readonly refusal?: undefined } | { readonly refusal: Rejection };
+
+export const noParts: DecideParts = (parts) => {
+  if (parts.length > 0) throw new Error('the command has named no parts');
+  return { answers: [] };
+};
+
+export type Decide<Answer> = (states: States, context: DecisionContext, decideParts: DecideParts) => Decision<Answer>;
 
 /**
  * The domain's "no". `code` is stable and listed in docs/errors.md; the HTTP status follows from it. Thrown by

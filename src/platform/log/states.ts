@@ -128,6 +128,11 @@ export class LayeredStates implements ForkedStates {
     return step.applied;
   }
 
+  /** What a fork of these states has come to becomes theirs. */
+  merge(fork: LayeredStates): void {
+    for (const [name, entry] of fork.changed) this.changed.set(name, entry);
+  }
+
   /** Notes that the state a stream has now is written as its snapshot, and returns it. */
   noteSnapshot(name: string): VersionedState {
     const entry = this.lookUp(name)!;

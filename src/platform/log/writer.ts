@@ -4,7 +4,8 @@ import type { WriterMetrics } from '../observability/metrics.js';
 import { AppendRows, appendSql, checkSql, type AppendResultRow, type KnownCommand } from './append.js';
 import type { EventCatalogue } from './catalogue.js';
 import type { DatabaseClock } from './database-clock.js';
-import { Rejection, type Decision, type Decide, type ScheduledCommand, type States } from './decision.js';
+import { noParts, Rejection } from './decision.js';
+import type { Decide, DecideParts, Decision, DecisionContext, Part, PartsDecided, ScheduledCommand } from './decision.js';
 import { fenceSql, whoIsThereSql } from './fence.js';
 import { classify, type FailureKind } from './failures.js';
 import { partitionOf } from './partition.js';
@@ -16,9 +17,7 @@ import type { Stream } from './stream.js';
 import type { TailBuffer } from './tail-buffer.js';
 
 /** A command for the log: what it decides on, and the decision. */
-export interface Write<Answer = unknown> {
-  readonly partitionKey: string;
-  readonly commandId: string;
+export interface Write<Answer = unknown> extends Part {
   /** The command's stored name, e.g. `ledger.post-transaction`. */
   readonly commandType: string;
   readonly metadata: Omit<EventMetadata, 'commandId'>;
@@ -31,8 +30,11 @@ export interface Write<Answer = unknown> {
   readonly weight?: number;
   /** It continues a command that was let in before: a full queue does not turn it away half-way. */
   readonly admitted?: boolean;
-  /** The streams it decides on. Called again with what is loaded until it asks for nothing new. */
-  streams(states: States): readonly Stream[];
+  /**
+   * What its decision may take along: these, or others of the same partitions and streams, which depend on what it finds.
+   * They keep no record of their own, and must find what they have done when they are repeated.
+   */
+  readonly parts?: readonly Part[];
   readonly decide: Decide<Answer>;
 }
 
@@ -47,16 +49,22 @@ export type Outcome = {
   | { readonly status: 'refused'; readonly rejection: { readonly code: string; readonly detail: string } }
 );
 
-interface Pending {
-  readonly write: Write;
+/** A command or a part of one, in its partition. */
+interface Step {
+  readonly write: Part;
   readonly partition: number;
-  readonly promise: Promise<Outcome>;
-  resolve(outcome: Outcome): void;
-  reject(error: unknown): void;
   /** What streams() asked for when it was last asked. */
   streams: readonly Stream[];
   /** Streams that a decision turned out to need beyond those it had named. */
   readonly extraStreams: Stream[];
+}
+
+interface Pending extends Step {
+  readonly write: Write;
+  readonly parts: readonly Step[];
+  readonly promise: Promise<Outcome>;
+  resolve(outcome: Outcome): void;
+  reject(error: unknown): void;
   rounds: number;
   /** Ids it takes for new may not be: they are looked up like any other. */
   doubtsNew: boolean;
@@ -72,7 +80,13 @@ interface PartitionView {
 interface Decided {
   readonly pending: Pending;
   readonly outcome: Outcome;
-  readonly firstPosition: number | null;
+}
+
+/** What was decided for a command or a part of one, and the states it makes of it. */
+interface Taken {
+  readonly step: Step;
+  readonly decision: Decision;
+  readonly touched: VersionedState[][];
 }
 
 interface Round {
@@ -83,6 +97,8 @@ interface Round {
   readonly layers: Map<number, LayeredStates>;
   readonly events: Map<number, RecordedEvent[]>;
   readonly expected: Map<number, PartitionView & { readonly recordedAt: string }>;
+  /** Partitions that take part together or not at all: from each to another one of its group, or to itself. */
+  readonly groups: Map<number, number>;
   readonly postponed: Pending[];
 }
 
@@ -194,17 +210,19 @@ export class LogWriter {
     });
     const forget = () => this.inFlight.delete(write.commandId);
     return {
-      write,
-      partition: this.partitionOf(write.partitionKey),
+      ...this.step(write),
+      parts: write.parts?.map((part) => this.step(part)) ?? noSteps,
       promise,
       resolve: (outcome) => (forget(), this.answerSoon(() => settle.resolve(outcome))),
       // Through the same queue: whichever came first is what the caller hears.
       reject: (error) => (forget(), this.answerSoon(() => settle.reject(error))),
-      streams: [],
-      extraStreams: [],
       rounds: 0,
       doubtsNew: false,
     };
+  }
+
+  private step<P extends Part>(write: P): Step & { readonly write: P } {
+    return { write, partition: this.partitionOf(write.partitionKey), streams: [], extraStreams: [] };
   }
 
   private readonly answers: (() => void)[] = [];
@@ -237,7 +255,8 @@ export class LogWriter {
     let count = 0;
     let weight = 0;
     while (count < this.waiting.length && count < maxBatchCommands && (count === 0 || weight < maxBatchWeight)) {
-      weight += this.waiting[count]!.write.weight ?? 1;
+      const { write, parts } = this.waiting[count]!;
+      weight += (write.weight ?? 1) + parts.length;
       count++;
     }
     return this.waiting.splice(0, count);
@@ -267,7 +286,7 @@ export class LogWriter {
         throw new Error(`${pending.write.commandType} was not decided in ${maxRounds} rounds`);
       }
     }
-    const partitions = [...new Set(todo.map((pending) => pending.partition))].sort((a, b) => a - b);
+    const partitions = partitionsOf(todo);
     const lockFirst = partitions.some((partition) => (this.contention.get(partition) ?? 0) > 0);
     const started = performance.now();
     const client = await this.pool.connect();
@@ -316,17 +335,21 @@ export class LogWriter {
   private missingStreams(todo: Pending[]): Map<string, { partition: number; stream: Stream }> {
     const missing = new Map<string, { partition: number; stream: Stream }>();
     const statesOf = new Map<number, LayeredStates>();
-    for (const pending of todo) {
-      const { partition, write, extraStreams } = pending;
+    const look = (step: Step, doubtsNew: boolean) => {
+      const { partition, write, extraStreams } = step;
       const states = statesOf.get(partition) ?? this.cachedStates(partition);
       statesOf.set(partition, states);
       const streams = write.streams(states);
-      pending.streams = extraStreams.length > 0 ? [...streams, ...extraStreams] : streams;
-      if (pending.doubtsNew) pending.streams = pending.streams.map((stream) => ({ ...stream, isNew: false }));
-      for (const stream of pending.streams) {
+      step.streams = extraStreams.length > 0 ? [...streams, ...extraStreams] : streams;
+      if (doubtsNew) step.streams = step.streams.map((stream) => ({ ...stream, isNew: false }));
+      for (const stream of step.streams) {
         // Noted as used here, once a command; the decision's own looks are free of that.
         if (!stream.isNew && !this.cache.get(stream.name) && !states.find(stream)) missing.set(`${partition}/${stream.name}`, { partition, stream });
       }
+    };
+    for (const pending of todo) {
+      look(pending, pending.doubtsNew);
+      for (const part of pending.parts) look(part, pending.doubtsNew);
     }
     return missing;
   }
@@ -431,25 +454,11 @@ export class LogWriter {
       layers: new Map(),
       events: new Map(),
       expected: new Map(),
+      groups: new Map(),
       postponed: [],
     };
     const writes = new Set<number>();
-    for (const pending of todo) {
-      const { partition } = pending;
-      let layer = round.layers.get(partition);
-      if (!layer) {
-        const known = this.views.get(partition)!;
-        const recordedAtMs = Math.max(known.recordedAtMs, this.clock.nowMs());
-        const recordedAt = new Date(recordedAtMs).toISOString();
-        round.expected.set(partition, { ...known, recordedAtMs, recordedAt });
-        layer = new LayeredStates(this.cachedStates(partition), this.catalogue, recordedAt);
-        round.layers.set(partition, layer);
-        round.decided.set(partition, []);
-        round.events.set(partition, []);
-        round.snapshotsDue.set(partition, new Set());
-      }
-      if (this.decideOne(pending, round, layer)) writes.add(partition);
-    }
+    for (const pending of todo) this.decideOne(pending, round, writes);
     for (const [partition, names] of round.snapshotsDue) {
       const layer = round.layers.get(partition)!;
       for (const name of names) round.rows.snapshots.push(snapshotJson(partition, layer.noteSnapshot(name)));
@@ -461,40 +470,81 @@ export class LogWriter {
       heads.head.push(view.head + round.events.get(partition)!.length);
       heads.recordedAt.push(view.recordedAt);
       heads.writes.push(writes.has(partition));
+      heads.group.push(groupOf(partition, round.groups));
     }
     return round;
   }
 
-  /** Returns whether there is anything to write for the command. */
-  private decideOne(pending: Pending, round: Round, layer: LayeredStates): boolean {
+  /** The states of a partition as the round has changed them so far. */
+  private layerOf(partition: number, round: Round): LayeredStates {
+    const begun = round.layers.get(partition);
+    if (begun) return begun;
+    const known = this.views.get(partition)!;
+    const recordedAtMs = Math.max(known.recordedAtMs, this.clock.nowMs());
+    const recordedAt = new Date(recordedAtMs).toISOString();
+    round.expected.set(partition, { ...known, recordedAtMs, recordedAt });
+    const layer = new LayeredStates(this.cachedStates(partition), this.catalogue, recordedAt);
+    round.layers.set(partition, layer);
+    round.decided.set(partition, []);
+    round.events.set(partition, []);
+    round.snapshotsDue.set(partition, new Set());
+    return layer;
+  }
+
+  /** Notes in `writes` to which partitions there is something to write for the command. */
+  private decideOne(pending: Pending, round: Round, writes: Set<number>): void {
     const { write, partition } = pending;
-    const { recordedAt, head } = round.expected.get(partition)!;
-    for (const stream of pending.streams) if (stream.isNew) layer.begin(stream);
-    let decision: Decision;
+    const layer = this.layerOf(partition, round);
+    const joint = pending.parts.length > 0 ? new JointDecision((of) => this.layerOf(of, round)) : undefined;
+    const states = joint?.statesOf(partition) ?? layer;
+    begin(states, pending.streams);
     let rejection: Rejection | undefined;
-    let touched: VersionedState[][] = [];
+    const taken: Taken[] = [];
     try {
-      decision = write.decide(layer, { now: recordedAt, commandId: write.commandId });
+      const decideParts: DecideParts = joint ? (parts) => joint.decide(parts.map((part) => this.step(part)), round) : noParts;
+      const decision = write.decide(states, contextOf(pending, round), decideParts);
       // Folded before anything else happens: a fold that throws fails its command alone.
-      touched = layer.applyAll(decision.events, decision.applied);
+      taken.push({ step: pending, decision, touched: states.applyAll(decision.events, decision.applied) });
     } catch (error) {
       if (error instanceof MissingStateError && pending.rounds < maxRounds) {
-        pending.extraStreams.push(error.stream);
+        const { deciding } = joint ?? {};
+        const named = deciding ? pending.parts.find((part) => part.partition === deciding.partition) : pending;
+        if (!named) throw new Error(`${write.commandType} takes along what it has not named: ${error.stream.name}`, { cause: error });
+        named.extraStreams.push(error.stream);
         round.postponed.push(pending);
-        return false;
+        return;
       }
       if (!(error instanceof Rejection)) {
         this.metrics.failures.inc({ kind: 'decision' });
         pending.reject(error);
-        return false;
+        return;
       }
       rejection = error;
-      decision = { events: [], answer: null };
     }
+    for (const asked of joint?.asked ?? []) link(partition, asked, round.groups);
+    if (joint && !rejection) taken.unshift(...joint.take());
 
+    for (const one of taken) if (this.enter(one, round, pending)) writes.add(one.step.partition);
+    const common = { partition, position: round.expected.get(partition)!.head + round.events.get(partition)!.length, replayed: false };
+    const decision = taken.at(-1)?.decision;
+    const outcome: Outcome = decision
+      ? { ...common, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) }
+      : { ...common, status: 'refused', rejection: { code: rejection!.code, detail: rejection!.detail } };
+    if (write.record) {
+      const first = decision && decision.events.length > 0 ? common.position - decision.events.length + 1 : null;
+      round.rows.commands.push(recordJson(write, outcome, first));
+      writes.add(partition);
+    }
+    round.decided.get(partition)!.push({ pending, outcome });
+  }
+
+  /** Adds what was decided for a step to the round. Returns whether there is anything to write of it. */
+  private enter({ step, decision, touched }: Taken, round: Round, { write: { commandId, metadata: cause } }: Pending): boolean {
+    const { write, partition } = step;
+    const { head } = round.expected.get(partition)!;
     const events = round.events.get(partition)!;
-    const metadata = { commandId: write.commandId, ...write.metadata };
-    const firstPosition = touched.length > 0 ? head + events.length + 1 : null;
+    const { recordedAt } = round.expected.get(partition)!;
+    const metadata: EventMetadata = { commandId: write.commandId, ...write.metadata };
     const due = round.snapshotsDue.get(partition)!;
     decision.events.forEach((event, index) => {
       const entries = touched[index]!;
@@ -506,22 +556,15 @@ export class LogWriter {
       }
     });
     for (const command of decision.schedule ?? []) {
-      round.rows.scheduled.push(scheduledJson(partition, command, write));
+      round.rows.scheduled.push(scheduledJson(partition, command, cause.correlationId ?? commandId, write.commandId));
     }
     for (const key of decision.unschedule ?? []) {
       // A deadline that has come completes its own row.
-      if (`${partition}.${key}` === write.commandId) continue;
+      if (`${partition}.${key}` === commandId) continue;
       round.rows.unscheduled.partition.push(partition);
       round.rows.unscheduled.commandId.push(`${partition}.${key}`);
     }
-
-    const common = { partition, position: head + events.length, replayed: false };
-    const outcome: Outcome = rejection
-      ? { ...common, status: 'refused', rejection: { code: rejection.code, detail: rejection.detail } }
-      : { ...common, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) };
-    if (write.record) round.rows.commands.push(recordJson(write, outcome, firstPosition));
-    round.decided.get(partition)!.push({ pending, outcome, firstPosition });
-    return touched.length > 0 || write.record !== undefined || Boolean(decision.schedule?.length || decision.unschedule?.length);
+    return touched.length > 0 || Boolean(decision.schedule?.length || decision.unschedule?.length);
   }
 
   // ---- append and settle
@@ -533,7 +576,7 @@ export class LogWriter {
     return (
       await client.query<AppendResultRow>(
         rows.isEmpty
-          ? { name: 'check', text: checkSql, values: [heads.partition, heads.revision] }
+          ? { name: 'check', text: checkSql, values: [heads.partition, heads.revision, heads.group] }
           : { ...statement('append', appendSql, heads.partition), values: rows.parameters() },
       )
     ).rows;
@@ -543,7 +586,7 @@ export class LogWriter {
   private settle(round: Round, result: AppendResultRow[]): Pending[] {
     const again = round.postponed;
     const written: number[] = [];
-    for (const { partition, won, known, database_time } of result) {
+    for (const { partition, won, is_current, known, database_time } of result) {
       this.clock.saw(database_time);
       const decided = round.decided.get(partition)!;
       if (won) {
@@ -555,11 +598,12 @@ export class LogWriter {
         continue;
       }
       const done = new Map((known ?? []).map((command) => [command.command_id, command]));
-      if (done.size === 0) {
+      if (!is_current) {
         this.metrics.conflicts.inc();
         this.contention.set(partition, contendedBatches);
       }
-      this.markStale(partition);
+      // As we know it, it may be current: what lost was a partition that it was to take part together with.
+      if (!is_current || done.size > 0) this.markStale(partition);
       for (const { pending } of decided) {
         const command = done.get(pending.write.commandId);
         if (command) replay(pending, command);
@@ -599,7 +643,7 @@ export class LogWriter {
     failures: number,
   ): Promise<Pending[]> {
     const open = todo.filter((pending) => this.inFlight.get(pending.write.commandId) === pending);
-    for (const pending of open) this.markStale(pending.partition);
+    for (const partition of partitionsOf(open)) this.markStale(partition);
     if (kind === 'unreachable') return this.afterLostAnswer(open, round, error);
     if (kind === 'transient' && failures <= 10) {
       await pause(failures);
@@ -607,11 +651,11 @@ export class LogWriter {
     }
     if (kind === 'duplicate' && failures <= 2) {
       // An id that was taken for new is not, or a state was not what the log says: read everything anew, locked.
-      for (const pending of open) {
-        pending.doubtsNew = true;
-        this.cache.forget(pending.partition);
-        this.loaded.delete(pending.partition);
-        this.contention.set(pending.partition, contendedBatches);
+      for (const pending of open) pending.doubtsNew = true;
+      for (const partition of partitionsOf(open)) {
+        this.cache.forget(partition);
+        this.loaded.delete(partition);
+        this.contention.set(partition, contendedBatches);
       }
       return open;
     }
@@ -652,13 +696,13 @@ export class LogWriter {
 
   private async resolveLost(open: Pending[], round: Round): Promise<Pending[]> {
     const partitions = [...round.expected.keys()].sort((a, b) => a - b);
-    const first = partitions.map((partition) => round.decided.get(partition)!.find((one) => one.firstPosition !== null));
+    const first = partitions.map((partition) => round.events.get(partition)![0]);
     const client = await this.pool.connect();
     let there: { partition: number; command_id: string }[];
     try {
       await client.query('BEGIN');
       await client.query(fenceSql, [partitions]);
-      const positions = first.map((decided) => decided?.firstPosition ?? 0);
+      const positions = first.map((event) => event?.position ?? 0);
       there = (await client.query<(typeof there)[number]>(whoIsThereSql, [partitions, positions])).rows;
       await client.query('COMMIT');
       client.release();
@@ -669,8 +713,11 @@ export class LogWriter {
     const happened = new Set<number>();
     partitions.forEach((partition, index) => {
       const row = there.find((one) => one.partition === partition);
-      if (row && row.command_id === first[index]?.pending.write.commandId) happened.add(partition);
+      if (row && row.command_id === first[index]?.metadata.commandId) happened.add(partition);
     });
+    // What was to take effect together did.
+    const groups = new Set([...happened].map((partition) => groupOf(partition, round.groups)));
+    for (const partition of partitions) if (groups.has(groupOf(partition, round.groups))) happened.add(partition);
     for (const partition of happened) {
       for (const { pending, outcome } of round.decided.get(partition)!) pending.resolve(outcome);
     }
@@ -679,6 +726,89 @@ export class LogWriter {
     this.metrics.resolvedLost.inc({ outcome: 'not-committed' }, partitions.length - happened.size);
     return open.filter((pending) => !happened.has(pending.partition) || round.postponed.includes(pending));
   }
+}
+
+const noSteps: readonly Step[] = [];
+/** In the order of their numbers, which is the order of locks. */
+function partitionsOf(todo: readonly Pending[]): number[] {
+  const partitions = new Set<number>();
+  for (const { partition, parts } of todo) {
+    partitions.add(partition);
+    for (const part of parts) partitions.add(part.partition);
+  }
+  return [...partitions].sort((a, b) => a - b);
+}
+
+/** Streams whose id was made just now start here, without a look at the log. */
+function begin(states: LayeredStates, streams: readonly Stream[]): void {
+  for (const stream of streams) if (stream.isNew) states.begin(stream);
+}
+
+function contextOf({ write, partition }: Step, { expected }: Round): DecisionContext {
+  return { now: expected.get(partition)!.recordedAt, commandId: write.commandId };
+}
+
+/**
+ * A command that takes others along: all of it is decided on forks of the round's states, which are merged into them when
+ * it is to take effect.
+ */
+class JointDecision {
+  /** The partitions that it depends on, whatever came of the parts there. */
+  readonly asked = new Set<number>();
+  private readonly forks = new Map<number, LayeredStates>();
+  private readonly taken: Taken[] = [];
+  /** The part that is being decided. */
+  deciding: Step | undefined;
+
+  constructor(private readonly layerOf: (partition: number) => LayeredStates) {}
+
+  statesOf(partition: number): LayeredStates {
+    let fork = this.forks.get(partition);
+    if (!fork) this.forks.set(partition, (fork = this.layerOf(partition).fork()));
+    return fork;
+  }
+
+  decide(parts: readonly Step[], round: Round): PartsDecided {
+    const tried = new Map<number, LayeredStates>();
+    const taken: Taken[] = [];
+    for (const part of parts) {
+      const { write, partition } = part;
+      this.deciding = part;
+      this.asked.add(partition);
+      const states = tried.get(partition) ?? this.statesOf(partition).fork();
+      tried.set(partition, states);
+      begin(states, write.streams(states));
+      try {
+        const decision = write.decide(states, contextOf(part, round), noParts);
+        taken.push({ step: part, decision, touched: states.applyAll(decision.events, decision.applied) });
+      } catch (error) {
+        if (!(error instanceof Rejection)) throw error;
+        this.deciding = undefined;
+        return { refusal: error };
+      }
+    }
+    this.deciding = undefined;
+    for (const [partition, states] of tried) this.statesOf(partition).merge(states);
+    this.taken.push(...taken);
+    return { answers: taken.map(({ decision }) => decision.answer) };
+  }
+
+  /** What the parts come to, merged into the round. */
+  take(): readonly Taken[] {
+    for (const [partition, fork] of this.forks) this.layerOf(partition).merge(fork);
+    return this.taken;
+  }
+}
+
+/** Disjoint sets: the partition that stands for the group. */
+function groupOf(partition: number, groups: ReadonlyMap<number, number>): number {
+  let one = partition;
+  for (let next = groups.get(one); next !== undefined && next !== one; next = groups.get(one)) one = next;
+  return one;
+}
+
+function link(a: number, b: number, groups: Map<number, number>): void {
+  groups.set(groupOf(a, groups), groupOf(b, groups));
 }
 
 const lockSql = 'SELECT partition FROM partitions WHERE partition = ANY ($1::smallint[]) ORDER BY partition FOR UPDATE';
@@ -753,13 +883,13 @@ function recordJson(write: Write, outcome: Outcome, firstPosition: number | null
   return `${row.slice(0, -1)},"result":${result}}`;
 }
 
-function scheduledJson(partition: number, command: ScheduledCommand, write: Write): string {
+function scheduledJson(partition: number, command: ScheduledCommand, correlationId: string, causationId: string): string {
   return JSON.stringify({
     partition,
     command_id: `${partition}.${command.key}`,
     type: command.type,
     payload: command.payload,
-    metadata: { correlationId: write.metadata.correlationId ?? write.commandId, causationId: write.commandId },
+    metadata: { correlationId, causationId },
     due_at: command.dueAt,
   });
 }

@@ -15,6 +15,14 @@ interface LookUpPricesInput {
 export class LookUpPrices extends LogCommand<LookUpPricesInput> {
   static readonly type = 'catalog.look-up-prices';
   static partitionKey = (): string => catalogKey;
+
+  toWrite() {
+    const { skus } = this.input;
+    return this.write({
+      streams: () => skus.map(skuStream),
+      decide: (states) => ({ events: [], answer: pricesOf(states, skus) }),
+    });
+  }
 }
 
 @CommandHandler(LookUpPrices)
@@ -22,12 +30,6 @@ export class LookUpPricesHandler implements ICommandHandler<LookUpPrices> {
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: LookUpPrices): Promise<Outcome> {
-    const { skus } = command.input;
-    return this.writer.execute(
-      command.write({
-        streams: () => skus.map(skuStream),
-        decide: (states) => ({ events: [], answer: pricesOf(states, skus) }),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

@@ -6,6 +6,14 @@ import { reserveStock, streamsOf, type ReserveStockInput } from '../domain/reser
 export class ReserveStock extends LogCommand<ReserveStockInput> {
   static readonly type = 'inventory.reserve-stock';
   static partitionKey = ({ sku }: ReserveStockInput): string => sku;
+
+  toWrite() {
+    const { input } = this;
+    return this.write({
+      streams: () => streamsOf(input),
+      decide: (states, context) => reserveStock(states, input, context),
+    });
+  }
 }
 
 @CommandHandler(ReserveStock)
@@ -13,12 +21,6 @@ export class ReserveStockHandler implements ICommandHandler<ReserveStock> {
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: ReserveStock): Promise<Outcome> {
-    const { input } = command;
-    return this.writer.execute(
-      command.write({
-        streams: () => streamsOf(input),
-        decide: (states, context) => reserveStock(states, input, context),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

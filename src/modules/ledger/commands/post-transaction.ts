@@ -6,6 +6,14 @@ import { postTransaction, streamsToPost, type PostTransactionInput } from '../do
 export class PostTransaction extends LogCommand<PostTransactionInput> {
   static readonly type = 'ledger.post-transaction';
   static partitionKey = ({ ledger }: PostTransactionInput): string => ledger;
+
+  toWrite() {
+    const { input } = this;
+    return this.write({
+      streams: () => streamsToPost(input),
+      decide: (states, context) => postTransaction(states, input, context),
+    });
+  }
 }
 
 @CommandHandler(PostTransaction)
@@ -13,12 +21,6 @@ export class PostTransactionHandler implements ICommandHandler<PostTransaction> 
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: PostTransaction): Promise<Outcome> {
-    const { input } = command;
-    return this.writer.execute(
-      command.write({
-        streams: () => streamsToPost(input),
-        decide: (states, context) => postTransaction(states, input, context),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

@@ -1,13 +1,20 @@
 import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { CommandSteps } from '../../../platform/commands/command-steps.js';
 import { LogCommand } from '../../../platform/commands/log-command.js';
+import type { PartsDecided } from '../../../platform/log/decision.js';
 import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
 import { LookUpPrices, type SkuPrice } from '../../catalog/index.js';
 import { orderStream, placeOrder, type PlaceOrderInput } from '../domain/order.js';
+import { partsFor, takeWith } from '../taking.js';
 
-export class PlaceOrder extends LogCommand<PlaceOrderInput> {
+type Input = PlaceOrderInput & {
+  /** Somebody waits for the verdict: it is checked out in the commit that places it. Else a saga has it checked out. */
+  readonly checksOut?: boolean;
+};
+
+export class PlaceOrder extends LogCommand<Input> {
   static readonly type = 'ordering.place-order';
-  static partitionKey = ({ orderId }: PlaceOrderInput): string => orderId;
+  static partitionKey = ({ orderId }: Input): string => orderId;
 }
 
 @CommandHandler(PlaceOrder)
@@ -17,22 +24,30 @@ export class PlaceOrderHandler implements ICommandHandler<PlaceOrder> {
     private readonly steps: CommandSteps,
   ) {}
 
-  async execute(command: PlaceOrder): Promise<Outcome> {
+  execute(command: PlaceOrder): Promise<Outcome> {
     const { input, envelope } = command;
-    const skus = [...new Set(input.lines.map(({ sku }) => sku))];
+    const { orderId, isNew, lines, payment, checksOut } = input;
+    const skus = [...new Set(lines.map(({ sku }) => sku))];
     // Of the log, not of a view: who has just made a product can order it, and an archived one is so at once.
-    const prices = await this.steps.run(LookUpPrices, { skus }, envelope, 'prices', { isIdempotent: true });
-    const known = new Map(pricesIn(prices).map((price) => [price.sku, price]));
+    const lookUpPrices = this.steps.part(LookUpPrices, { skus }, envelope, 'prices');
+    // Named beforehand, for their states to be there. What the order costs is known only when it is decided.
+    const toTake = checksOut ? partsFor({ orderId, lines, payment, total: 'unknown', currency: '' }, this.steps, envelope) : [];
     return this.writer.execute(
       command.write({
-        streams: () => [orderStream(input.orderId, input.isNew)],
-        decide: (states, context) => placeOrder(states, input, known, context),
+        streams: () => [orderStream(orderId, isNew)],
+        parts: [lookUpPrices, ...toTake],
+        decide: (states, context, decideParts) => {
+          const prices = pricesIn(decideParts([lookUpPrices]));
+          const take = checksOut ? takeWith(decideParts, this.steps, envelope) : undefined;
+          return placeOrder(states, input, prices, context, take);
+        },
       }),
     );
   }
 }
 
-function pricesIn(outcome: Outcome): SkuPrice[] {
-  if (outcome.status === 'refused') throw new Error(`prices can not be refused: ${outcome.rejection.code}`);
-  return (JSON.parse(outcome.answer) as { prices: SkuPrice[] }).prices;
+function pricesIn(parts: PartsDecided): Map<string, SkuPrice> {
+  if (parts.refusal) throw new Error(`prices can not be refused: ${parts.refusal.code}`);
+  const [{ prices }] = parts.answers as [{ prices: SkuPrice[] }];
+  return new Map(prices.map((price) => [price.sku, price]));
 }

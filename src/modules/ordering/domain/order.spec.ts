@@ -2,16 +2,15 @@ import { nothing, refused, scenariosOf, type Decider } from '../../../../test/su
 import type { DecisionContext, States } from '../../../platform/log/decision.js';
 import {
   cancelOrder,
+  checkOut,
   completeFulfilment,
   completeRefund,
-  confirmOrder,
   lookAtOrder,
   orderingEvents,
   orderStream,
   orderType,
   placeOrder,
   refuseRefund,
-  rejectOrder,
   requestRefund,
   startFulfilment,
   timeOutOrder,
@@ -21,6 +20,7 @@ import {
   type Price,
   type RefundInput,
   type RefundLine,
+  type Take,
   type Taken,
 } from './order.js';
 
@@ -46,7 +46,6 @@ const rejected = (what: Taken = { skus: [], payment: false }, why = refusal): Or
   type: 'ordering.order-rejected.v1',
   data: { orderId: 'o1', refusal: why, taken: what, payment },
 });
-const cameLate = (what: Taken): OrderEvent => ({ type: 'ordering.checkout-came-late.v1', data: { orderId: 'o1', taken: what, payment } });
 const started: OrderEvent = {
   type: 'ordering.fulfilment-started.v1',
   data: { orderId: 'o1', skus: ['shirt', 'socks'], payment, transactionId: 'order:o1' },
@@ -72,12 +71,15 @@ const wants =
     streams: () => [orderStream('o1')],
     decide: (states, context) => decision(states, { orderId: 'o1', ...input } as Input, context),
   });
-const places = (lines: { sku: string; quantity: number }[], rest: Partial<PlaceOrderInput> = {}): Decider<unknown> => ({
+const places = (lines: { sku: string; quantity: number }[], rest: Partial<PlaceOrderInput> = {}, take?: Take): Decider<unknown> => ({
   streams: () => [orderStream('o1')],
-  decide: (states, context) => placeOrder(states, { orderId: 'o1', customerId: 'c1', lines, payment, ...rest }, prices, context),
+  decide: (states, context) => placeOrder(states, { orderId: 'o1', customerId: 'c1', lines, payment, ...rest }, prices, context, take),
 });
-const confirms = wants(confirmOrder);
-const rejects = wants(rejectOrder);
+/** `take` is asked once at most, and never for an order that has its verdict. */
+const checksOut = (take: Take = () => { throw new Error('something is taken'); }): Decider<unknown> => ({
+  streams: () => [orderStream('o1')],
+  decide: (states, context) => checkOut(states, { orderId: 'o1' }, take, context),
+});
 const timesOut = wants(timeOutOrder);
 const cancels = wants(cancelOrder);
 const fulfils = wants(startFulfilment);
@@ -126,6 +128,18 @@ describe('placing an order', () => {
       .then(turnedAway([line('shirt', 1), line('tea', 1)], { code: 'currency-mismatch', detail: 'the lines are priced in EUR and GBP' }));
   });
 
+  it('checks it out at once when it may take what is needed: confirmed or rejected, with no deadline', () => {
+    const lines = [{ sku: 'shirt', quantity: 2 }, { sku: 'socks', quantity: 1 }];
+    const atOnce = placed(undefined, undefined, { isCheckedOut: true });
+    const needs = { orderId: 'o1', lines: twoShirtsAndSocks, payment, total: '4500', currency: 'EUR' };
+    const take = jest.fn<undefined, Parameters<Take>>();
+    given().when(places(lines, {}, take)).then([atOnce, confirmed()]).creating(true).scheduling();
+    expect(take.mock.calls).toEqual([[needs]]);
+    given().when(places(lines, {}, () => refusal)).then([atOnce, rejected()]).creating(true).scheduling();
+    given().when(places([{ sku: 'gift', quantity: 1 }], {}, () => undefined)).then([placed([line('gift', 1)], '0', { isCheckedOut: true }), { type: 'ordering.order-confirmed.v1', data: { orderId: 'o1' } }]);
+    given(atOnce, confirmed()).when(places(lines, {}, () => { throw new Error('taken twice'); })).then(nothing);
+  });
+
   it('answers the same order again, and refuses another one with its id', () => {
     const lines = [{ sku: 'shirt', quantity: 2 }, { sku: 'socks', quantity: 1 }];
     given(placed(), confirmed()).when(places(lines)).then(nothing).creating(false);
@@ -151,26 +165,19 @@ describe('placing an order', () => {
 
 describe('the checkout', () => {
   it('confirms a placed order, and takes its deadline back', () => {
-    given(placed()).when(confirms({ transactionId: 'order:o1' })).then(confirmed()).unscheduling('time-out-order/o1');
-    given(placed(undefined, undefined, { autoFulfil: true })).when(confirms({ transactionId: 'order:o1' })).then(confirmed({ autoFulfil: true }));
+    given(placed()).when(checksOut(() => undefined)).then(confirmed()).unscheduling('time-out-order/o1');
+    given(placed(undefined, undefined, { autoFulfil: true })).when(checksOut(() => undefined)).then(confirmed({ autoFulfil: true }));
   });
 
-  it('rejects it with the reason, and says what was taken', () => {
-    const what = { skus: ['shirt'], payment: false };
-    given(placed()).when(rejects({ refusal, taken: what })).then(rejected(what)).unscheduling('time-out-order/o1');
+  it('rejects it with the reason, and has taken nothing', () => {
+    given(placed()).when(checksOut(() => refusal)).then(rejected()).unscheduling('time-out-order/o1');
   });
 
-  it('says so once, however often it is run', () => {
-    given(placed(), confirmed()).when(confirms({ transactionId: 'order:o1' })).then(nothing);
-    given(placed(), confirmed(), started).when(confirms({ transactionId: 'order:o1' })).then(nothing);
-    given(placed(), rejected()).when(rejects({ refusal, taken: { skus: [], payment: false } })).then(nothing);
-  });
-
-  it('has what it took given back when the order has ended meanwhile', () => {
-    given(placed(), cancelled()).when(confirms({ transactionId: 'order:o1' })).then(cameLate(taken));
-    given(placed(), rejected()).when(confirms({ transactionId: 'order:o1' })).then(cameLate(taken));
-    given(placed(), cancelled()).when(rejects({ refusal, taken: { skus: ['shirt'], payment: false } })).then(cameLate({ skus: ['shirt'], payment: false }));
-    given(placed(), cancelled()).when(rejects({ refusal, taken: { skus: [], payment: false } })).then(nothing);
+  it('takes nothing for one that has its verdict, or has ended meanwhile', () => {
+    given(placed(), confirmed()).when(checksOut()).then(nothing);
+    given(placed(), confirmed(), started).when(checksOut()).then(nothing);
+    given(placed(), rejected()).when(checksOut()).then(nothing);
+    given(placed(), cancelled()).when(checksOut()).then(nothing);
   });
 
   it('is given up at its deadline, with all that it may have taken', () => {

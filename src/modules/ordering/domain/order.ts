@@ -63,6 +63,8 @@ export type OrderPlaced = Event<
     metadata?: object;
     /** Set when the order was turned away as it was placed: there is nothing to check out. */
     refusal?: Refusal;
+    /** Its verdict is the next event: it was checked out in the commit that placed it. */
+    isCheckedOut?: boolean;
   }
 >;
 export type OrderConfirmed = Event<'ordering.order-confirmed.v1', { orderId: string; transactionId?: string; autoFulfil?: boolean }>;
@@ -74,7 +76,7 @@ export type OrderCancelled = Event<
   'ordering.order-cancelled.v1',
   { orderId: string; reason?: string; taken: Taken; payment: PaymentSource }
 >;
-/** Stock or money was taken for an order that had ended meanwhile. */
+/** Stock or money was taken for an order that had ended meanwhile. No longer written: a checkout takes all it needs at once. */
 export type CheckoutCameLate = Event<
   'ordering.checkout-came-late.v1',
   { orderId: string; taken: Taken; payment: PaymentSource }
@@ -262,16 +264,30 @@ export interface PlaceOrderInput {
 /** So long may a checkout take, in all its steps. */
 export const checkoutTimeoutSeconds = 30;
 
+/** What an order needs of others: every line reserved, and the total authorised unless it is 0. */
+export interface Needs {
+  readonly orderId: string;
+  readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
+  readonly payment: PaymentSource;
+  readonly total: string;
+  readonly currency: string;
+}
+
+/** Reserves and authorises all of it; or says what was refused, and has then taken nothing. */
+export type Take = (needs: Needs) => Refusal | undefined;
+
 /**
  * Prices are the catalogue's, and are kept. Refusals: order-exists, amount-out-of-range (a total beyond 64 bits). An
  * order for what can not be had (product-not-available) or of several currencies (currency-mismatch) is placed and
- * rejected at once, so that the customer can look it up.
+ * rejected at once, so that the customer can look it up. With `take` it is checked out at once; without, it waits for
+ * that, with a deadline.
  */
 export function placeOrder(
   states: States,
   input: PlaceOrderInput,
   prices: ReadonlyMap<string, Price>,
   context: DecisionContext,
+  take?: Take,
 ): Decision<OrderAnswer> {
   const { orderId, customerId, payment, autoFulfil, metadata } = input;
   const order = states.of(orderStream(orderId, input.isNew));
@@ -303,44 +319,28 @@ export function placeOrder(
       ...(autoFulfil && { autoFulfil }),
       ...(metadata && { metadata }),
       ...(refusal && { refusal }),
+      ...(take && !refusal && { isCheckedOut: true }),
     },
   };
-  return {
-    ...changed(order, placed, context),
-    created: true,
-    ...(!refusal && { schedule: [timeOut(orderId, context.now)] }),
-  };
-}
-
-/** What the checkout does when everything is reserved and the payment is authorised. */
-export function confirmOrder(
-  states: States,
-  { orderId, transactionId }: { orderId: string; transactionId?: string },
-  context: DecisionContext,
-): Decision<OrderAnswer> {
-  const order = states.of(orderStream(orderId));
-  const { status, autoFulfil } = order;
-  if (status === 'placed') {
-    const data = { orderId, ...(transactionId && { transactionId }), ...(autoFulfil && { autoFulfil }) };
-    return {
-      ...changed(order, { type: 'ordering.order-confirmed.v1', data }, context),
-      unschedule: [timeOutKey(orderId)],
-    };
+  if (refusal) return { ...changed(order, [placed], context), created: true };
+  if (!take) {
+    return { ...changed(order, [placed], context), created: true, schedule: [timeOut(orderId, context.now)] };
   }
-  return cameLate(order, { skus: skusOf(order), payment: transactionId !== undefined }, context);
+  return { ...changed(order, [placed, verdictOn(placed.data, take)], context), created: true };
 }
 
-/** What the checkout does when something was refused. `taken` is what it had taken by then. */
-export function rejectOrder(
+/**
+ * Checks out an order that was placed before. One that has its verdict is left as it is, and nothing is taken for it.
+ */
+export function checkOut(
   states: States,
-  { orderId, refusal, taken }: { orderId: string; refusal: Refusal; taken: Taken },
+  { orderId }: { orderId: string },
+  take: Take,
   context: DecisionContext,
 ): Decision<OrderAnswer> {
   const order = states.of(orderStream(orderId));
-  if (order.status !== 'placed') return cameLate(order, taken, context);
-  const data = { orderId, refusal, taken, payment: sourceOf(order) };
-  const rejected: OrderRejected = { type: 'ordering.order-rejected.v1', data };
-  return { ...changed(order, rejected, context), unschedule: [timeOutKey(orderId)] };
+  if (order.status !== 'placed') return unchanged(order);
+  return { ...changed(order, [verdictOn(order, take)], context), unschedule: [timeOutKey(orderId)] };
 }
 
 /** The deadline of a checkout. One that has its verdict is left as it is. */
@@ -354,7 +354,7 @@ export function timeOutOrder(
   const detail = `the payment was not authorised within ${checkoutTimeoutSeconds} seconds`;
   const refusal = { code: 'payment-timeout', detail };
   const data = { orderId, refusal, taken: everythingOf(order), payment: sourceOf(order) };
-  return changed(order, { type: 'ordering.order-rejected.v1', data }, context);
+  return changed(order, [{ type: 'ordering.order-rejected.v1', data }], context);
 }
 
 // ---- Decisions: what becomes of it then
@@ -372,7 +372,7 @@ export function cancelOrder(
     throw new Rejection('not-cancellable', `order ${orderId} is ${order.isShipping ? 'being fulfilled' : status}`);
   }
   const data = { orderId, ...(reason && { reason }), taken: everythingOf(order), payment: sourceOf(order) };
-  const cancelled = changed(order, { type: 'ordering.order-cancelled.v1', data }, context);
+  const cancelled = changed(order, [{ type: 'ordering.order-cancelled.v1', data }], context);
   return status === 'placed' ? { ...cancelled, unschedule: [timeOutKey(orderId)] } : cancelled;
 }
 
@@ -388,7 +388,7 @@ export function startFulfilment(
   if (status !== 'confirmed') throw new Rejection('not-confirmed', `order ${orderId} is ${status}`);
   const { transactionId } = order.payment;
   const data = { orderId, skus: skusOf(order), payment: sourceOf(order), ...(transactionId && { transactionId }) };
-  return changed(order, { type: 'ordering.fulfilment-started.v1', data }, context);
+  return changed(order, [{ type: 'ordering.fulfilment-started.v1', data }], context);
 }
 
 /** When the stock is committed and the payment captured. */
@@ -399,7 +399,7 @@ export function completeFulfilment(
 ): Decision<OrderAnswer> {
   const order = states.of(orderStream(orderId));
   if (!order.isShipping) return unchanged(order);
-  return changed(order, { type: 'ordering.order-fulfilled.v1', data: { orderId } }, context);
+  return changed(order, [{ type: 'ordering.order-fulfilled.v1', data: { orderId } }], context);
 }
 
 export interface RefundInput {
@@ -432,7 +432,7 @@ export function requestRefund(states: States, input: RefundInput, context: Decis
   }
   const refund = { refundId, amount: asked.toString(), lines };
   const data = { orderId, ...refund, payment: sourceOf(order), currency: order.currency! };
-  return { ...changed(order, { type: 'ordering.refund-requested.v1', data }, context), created: true };
+  return { ...changed(order, [{ type: 'ordering.refund-requested.v1', data }], context), created: true };
 }
 
 /** When the money is back. */
@@ -447,7 +447,7 @@ export function completeRefund(
   const paid = order.refunds.filter((one) => one.status === 'paid' || one === refund);
   const sum = paid.reduce((total, one) => total + BigInt(one.amount), 0n);
   const status = sum === BigInt(order.total) ? 'refunded' : 'partially-refunded';
-  return changed(order, { type: 'ordering.refund-paid.v1', data: { orderId, refundId, status } }, context);
+  return changed(order, [{ type: 'ordering.refund-paid.v1', data: { orderId, refundId, status } }], context);
 }
 
 /** When the ledger would not pay it: it can be asked for again. */
@@ -458,7 +458,7 @@ export function refuseRefund(
 ): Decision<OrderAnswer> {
   const order = states.of(orderStream(orderId));
   if (!requested(order, refundId)) return unchanged(order);
-  return changed(order, { type: 'ordering.refund-refused.v1', data: { orderId, refundId, refusal } }, context);
+  return changed(order, [{ type: 'ordering.refund-refused.v1', data: { orderId, refundId, refusal } }], context);
 }
 
 /** What has become of it. Refusals: order-not-found. Changes nothing. */
@@ -510,8 +510,22 @@ export function orderNotFound(orderId: string): Rejection {
 
 // ---- How it is done
 
-function changed(order: OrderState, event: OrderEvent, context: DecisionContext): Decision<OrderAnswer> {
-  return { events: [event], answer: answerOf(evolveOrder(order, event, context.now)) };
+function changed(order: OrderState, events: readonly OrderEvent[], { now }: DecisionContext): Decision<OrderAnswer> {
+  return { events, answer: answerOf(events.reduce((state, event) => evolveOrder(state, event, now), order)) };
+}
+
+/** Confirmed when everything that it needs can be taken, and rejected when something can not. */
+function verdictOn(order: OrderPlaced['data'] | OrderState, take: Take): OrderEvent {
+  const { orderId, lines, payment, total, currency, autoFulfil } = order;
+  const refusal = take({ orderId, lines, payment, total, currency: currency! });
+  if (refusal) {
+    const { ledger, account } = payment;
+    const data = { orderId, refusal, taken: { skus: [], payment: false }, payment: { ledger, account } };
+    return { type: 'ordering.order-rejected.v1', data };
+  }
+  const transactionId = total === '0' ? undefined : paymentOf(orderId);
+  const data = { orderId, ...(transactionId && { transactionId }), ...(autoFulfil && { autoFulfil }) };
+  return { type: 'ordering.order-confirmed.v1', data };
 }
 
 function unchanged(order: OrderState): Decision<OrderAnswer> {
@@ -522,14 +536,6 @@ function existing(states: States, orderId: string): OrderState {
   const order = states.of(orderStream(orderId));
   if (order.status === 'absent') throw orderNotFound(orderId);
   return order;
-}
-
-/** An order that has ended meanwhile gives back what was taken for it; one that goes on was here before. */
-function cameLate(order: OrderState, taken: Taken, context: DecisionContext): Decision<OrderAnswer> {
-  const hasEnded = order.status === 'rejected' || order.status === 'cancelled';
-  if (!hasEnded || (taken.skus.length === 0 && !taken.payment)) return unchanged(order);
-  const data = { orderId: order.orderId, taken, payment: sourceOf(order) };
-  return changed(order, { type: 'ordering.checkout-came-late.v1', data }, context);
 }
 
 /** A repeated SKU is summed before anything is checked. */

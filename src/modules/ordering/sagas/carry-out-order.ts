@@ -13,9 +13,10 @@ import type { OrderEvent } from '../domain/order.js';
 /**
  * What follows from what has happened to an order, in other partitions (ADR 0010):
  *
- *   placed              → check out: reserve the stock, authorise the payment, and confirm or reject the order
+ *   placed              → check out, unless that was done at once: reserve the stock, authorise the payment, and
+ *                         confirm or reject the order
  *   rejected, cancelled → release what was taken for it
- *   came late           → release it: a checkout that was under way has found its order ended
+ *   came late           → release it, too (of old logs: a checkout that was under way had found its order ended)
  *   confirmed           → fulfil it, when it is to go out by itself
  *   fulfilment started  → ship: capture the payment, commit the stock
  *   refund requested    → pay it
@@ -33,8 +34,8 @@ export class CarryOutOrder {
 function commandsAfter({ type, data }: OrderEvent): CommandRequest[] {
   switch (type) {
     case 'ordering.order-placed.v1': {
-      const { orderId, payment, total, currency, refusal } = data;
-      if (refusal) return [];
+      const { orderId, payment, total, currency, refusal, isCheckedOut } = data;
+      if (refusal || isCheckedOut) return [];
       const lines = data.lines.map(({ sku, quantity }) => ({ sku, quantity }));
       return [request(CheckOut, { orderId, lines, payment, total, currency: currency! })];
     }
