@@ -10,14 +10,14 @@ import { Inbox } from '../../src/platform/commands/inbox.js';
 import { LogCommand, type LogCommandClass } from '../../src/platform/commands/log-command.js';
 import { ConsumerRunner } from '../../src/platform/consumers/consumer-runner.js';
 import { SagaCatalogue } from '../../src/platform/consumers/saga-catalogue.js';
-import { type CommandRequest, ofType, request } from '../../src/platform/consumers/saga.js';
+import { type CommandRequest, type EventOf, request } from '../../src/platform/consumers/saga.js';
 import { Visibility } from '../../src/platform/consumers/visibility.js';
 import { ConsumerMetrics, InboxMetrics } from '../../src/platform/observability/metrics.js';
 import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
 import { WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { type Counted, count, startWriter, type TestWriter } from './counters.js';
+import { type Counted, count, move, type Moved, startWriter, type TestWriter } from './counters.js';
 
 interface CountInput {
   readonly name: string;
@@ -36,11 +36,11 @@ let isFixed = false;
 @Injectable()
 class Echo {
   static readonly type = 'test.echo';
+  static readonly eventTypes = ['test.counted.v2'] as const satisfies readonly Counted['type'][];
 
   @Saga()
-  echo(events$: Observable<RecordedEvent>): Observable<CommandRequest> {
+  echo(events$: Observable<EventOf<typeof Echo, Counted>>): Observable<CommandRequest> {
     return events$.pipe(
-      ofType<Counted, 'test.counted.v2'>('test.counted.v2'),
       filter(({ data }) => !data.counter.endsWith('-echo')),
       map(({ data: { counter, by } }) => {
         if (by === 13 && !isFixed) throw new Error('13 is unlucky');
@@ -54,20 +54,33 @@ class Echo {
 @Injectable()
 class Tally {
   static readonly type = 'test.tally';
+  static readonly eventTypes = ['test.counted.v2'] as const satisfies readonly Counted['type'][];
 
   @Saga()
-  tally(events$: Observable<RecordedEvent>): Observable<CommandRequest> {
+  tally(events$: Observable<EventOf<typeof Tally, Counted>>): Observable<CommandRequest> {
     return events$.pipe(
-      ofType<Counted, 'test.counted.v2'>('test.counted.v2'),
       filter(({ data }) => data.counter !== 'tally'),
       map(() => request(Count, { name: 'tally', by: 1 })),
     );
   }
 }
 
+/** Would trip over anything but a move. */
+@Injectable()
+class FollowMoves {
+  static readonly type = 'test.follow-moves';
+  static readonly eventTypes = ['test.moved.v1'] as const satisfies readonly Moved['type'][];
+
+  @Saga()
+  follow(events$: Observable<EventOf<typeof FollowMoves, Moved>>): Observable<CommandRequest> {
+    return events$.pipe(map(({ data }) => request(Count, { name: `to-${data.to.toUpperCase()}`, by: data.by })));
+  }
+}
+
 @Injectable()
 class Dawdle {
   static readonly type = 'test.dawdle';
+  static readonly eventTypes = ['test.counted.v2'] as const satisfies readonly Counted['type'][];
 
   @Saga()
   dawdle(events$: Observable<RecordedEvent>): Observable<CommandRequest> {
@@ -119,7 +132,8 @@ describe('A saga', () => {
       () => catalogue.consumers(),
     );
     await runner.prepare();
-    return { ...writer, runner, worker, inbox, wakeUps };
+    const hasNews = (events: readonly RecordedEvent[]) => catalogue.hasNews(events);
+    return { ...writer, runner, worker, inbox, wakeUps, hasNews };
   };
   type Process = Awaited<ReturnType<typeof start>>;
 
@@ -151,6 +165,32 @@ describe('A saga', () => {
     for (const process of processes) await step(process);
     const [one] = processes;
     expect(await Promise.all(names.map((name) => one.value(`${name}-echo`)))).toEqual(names.map(() => 5));
+  });
+
+  test('is given the events that it names, and is neither asked about others nor woken for them', async () => {
+    const process = await start([FollowMoves]);
+    const news: boolean[] = [];
+    process.tail.onPush((events) => news.push(process.hasNews(events)));
+    await process.execute(count('a', 5));
+    await process.execute(move('a', 'b', 2, 'a'));
+    await process.execute(count('a', 7));
+    expect(news).toEqual([false, true, false]);
+    await step(process);
+    expect(await process.value('to-B')).toBe(2);
+    const { rows } = await database.pool.query('SELECT error FROM checkpoints WHERE failed_position IS NOT NULL');
+    expect(rows).toEqual([]);
+  });
+
+  test.each([
+    ['no event', [], 'the saga test.careless names no eventTypes, so it would never do anything'],
+    ['an event twice', ['test.moved.v1', 'test.counted.v2', 'test.moved.v1'], 'the saga test.careless names one of its eventTypes twice'],
+  ])('that names %s does not start', async (_, eventTypes, message) => {
+    @Injectable()
+    class Careless extends FollowMoves {
+      static override readonly type = 'test.careless' as never;
+      static override readonly eventTypes = eventTypes as never;
+    }
+    await expect(start([Careless])).rejects.toThrow(message);
   });
 
   test('names what set it off', async () => {
@@ -220,7 +260,7 @@ describe('A saga', () => {
       @Injectable()
       class NestEcho {
         @Saga()
-        echo(events$: Observable<RecordedEvent>): Observable<Count> {
+        echo(events$: Observable<EventOf<typeof Echo, Counted>>): Observable<Count> {
           return new Echo().echo(events$).pipe(map(({ input }) => new Count(input as CountInput, { commandId: 'c', metadata: {} })));
         }
       }

@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Saga } from '@nestjs/cqrs';
 import { mergeMap, type Observable } from 'rxjs';
-import { request, type CommandRequest } from '../../../platform/consumers/saga.js';
-import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
+import { request, type CommandRequest, type EventOf } from '../../../platform/consumers/saga.js';
 import { CheckOut } from '../commands/check-out.js';
 import { FulfilOrder } from '../commands/fulfil-order.js';
 import { PayRefund } from '../commands/pay-refund.js';
@@ -24,14 +23,24 @@ import type { OrderEvent } from '../domain/order.js';
 @Injectable()
 export class CarryOutOrder {
   static readonly type = 'ordering.carry-out-order';
+  static readonly eventTypes = [
+    'ordering.order-placed.v1',
+    'ordering.order-rejected.v1',
+    'ordering.order-cancelled.v1',
+    'ordering.checkout-came-late.v1',
+    'ordering.order-confirmed.v1',
+    'ordering.fulfilment-started.v1',
+    'ordering.refund-requested.v1',
+  ] as const satisfies readonly OrderEvent['type'][];
 
   @Saga()
-  carryOut(events$: Observable<RecordedEvent>): Observable<CommandRequest> {
-    return events$.pipe(mergeMap((event) => commandsAfter(event as OrderEvent)));
+  carryOut(events$: Observable<EventOf<typeof CarryOutOrder, OrderEvent>>): Observable<CommandRequest> {
+    return events$.pipe(mergeMap(commandsAfter));
   }
 }
 
-function commandsAfter({ type, data }: OrderEvent): CommandRequest[] {
+/** Of every event that is named above, and of no other: the compiler says so. */
+function commandsAfter({ type, data }: EventOf<typeof CarryOutOrder, OrderEvent>): CommandRequest[] {
   switch (type) {
     case 'ordering.order-placed.v1': {
       const { orderId, payment, total, currency, refusal, isCheckedOut } = data;
@@ -51,7 +60,5 @@ function commandsAfter({ type, data }: OrderEvent): CommandRequest[] {
       return [request(ShipOrder, data)];
     case 'ordering.refund-requested.v1':
       return [request(PayRefund, data)];
-    default:
-      return [];
   }
 }
