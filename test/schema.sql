@@ -1,6 +1,19 @@
 -- What the migrations make of an empty database. Not run by anything: it is here to be read in a diff.
 -- After a new migration: UPDATE_SCHEMA=true npm test -- test/architecture/schema
 
+CREATE TABLE catalog_prices (
+  product_id text COLLATE "C" NOT NULL,
+  category text COLLATE "C" NOT NULL,
+  sku text COLLATE "C" NOT NULL,
+  amount bigint NOT NULL,
+  currency text COLLATE "C" NOT NULL,
+  below bigint NOT NULL /* The next price below it of the same product and currency, -1 when it is the lowest. */,
+  orderable boolean NOT NULL,
+  CONSTRAINT catalog_prices_pkey PRIMARY KEY (product_id, category, sku) INCLUDE (currency, amount)
+);
+CREATE INDEX catalog_prices_category_currency_orderable_amount_product_i_idx ON catalog_prices USING btree (category, currency, orderable, amount, product_id) INCLUDE (below);
+COMMENT ON TABLE catalog_prices IS 'One row per SKU and category of its product, and one per SKU in the category '''', which is the whole catalogue.';
+
 CREATE TABLE catalog_products (
   product_id text COLLATE "C" NOT NULL,
   status text COLLATE "C" NOT NULL,
@@ -14,6 +27,7 @@ CREATE TABLE catalog_products (
   position bigint NOT NULL,
   version integer NOT NULL,
   search tsvector NOT NULL GENERATED ALWAYS AS (((((to_tsvector('simple'::regconfig, name) || to_tsvector('simple'::regconfig, description)) || jsonb_to_tsvector('simple'::regconfig, categories, '["string"]'::jsonb)) || jsonb_to_tsvector('simple'::regconfig, jsonb_path_query_array(variants, '$[*]."sku"'::jsonpath), '["string"]'::jsonb)) || jsonb_to_tsvector('simple'::regconfig, jsonb_path_query_array(variants, '$[*]."name"'::jsonpath), '["string"]'::jsonb))) STORED,
+  answer text NOT NULL GENERATED ALWAYS AS (catalog_product_answer(product_id, status, name, description, categories, attributes, variants, version, created_at)) STORED,
   CONSTRAINT catalog_products_pkey PRIMARY KEY (product_id)
 );
 CREATE INDEX catalog_products_categories_idx ON catalog_products USING gin (categories);
@@ -231,4 +245,15 @@ CREATE TABLE stream_links (
 -- 16 partitions
 COMMENT ON TABLE stream_links IS 'The further streams an event belongs to: a transfer is one event, of its transaction and of both accounts.';
 
+FUNCTION catalog_product_answer(text,text,text,text,jsonb,jsonb,jsonb,integer,timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.catalog_product_answer(product_id text, status text, name text, description text, categories jsonb, attributes jsonb, variants jsonb, version integer, created_at timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+        SELECT json_build_object('productId', product_id, 'status', status, 'name', name, 'description', description,
+          'categories', categories, 'attributes', attributes, 'variants', variants, 'version', version,
+          'createdAt', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text
+      $function$
+;
 SEQUENCE migrations_id_seq;

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { distributedTables } from '../../src/cli/db-distribute/plan.js';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { startApplication, type RunningApplication } from '../support/application.js';
-import { HttpClient } from '../support/client.js';
+import { after, HttpClient } from '../support/client.js';
 import { root, runNode } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
@@ -80,7 +80,9 @@ async function useEverything({ url }: RunningApplication): Promise<void> {
     const ledger = '/v1/ledgers/demo';
     for (const [accountId, overdraft] of [['world', 'unlimited'], ['alice', 'none'], ['merchant', 'none']]) await post(`${ledger}/accounts`, { accountId, currency: 'EUR', overdraft });
     await post(`${ledger}/transactions`, { transactionId: 'tx', postings: [{ source: 'world', destination: 'alice', amount: '100000' }] });
-    await post('/v1/products', { productId: 'p', name: 'A thing', categories: ['things'], variants: [{ sku: 's', price: { amount: '100', currency: 'EUR' } }] });
+    const created = await post('/v1/products', { productId: 'p', name: 'A thing', categories: ['things'], variants: [{ sku: 's', price: { amount: '100', currency: 'EUR' } }] });
+    // What follows changes rows that are there, rather than what a batch is about to make.
+    for (const path of ['/v1/products', '/v1/skus/s']) await http.get(path, after(created));
     await http.request('PATCH', '/v1/products/p', { body: { name: 'A better thing' } });
     for (const [sku, amount] of [['t', '200'], ['s', '110']]) await http.request('PUT', `/v1/products/p/variants/${sku}`, { body: { price: { amount, currency: 'EUR' } } });
     await post('/v1/products/p/archive', {});

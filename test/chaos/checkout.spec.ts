@@ -85,7 +85,7 @@ describe('Checkouts', () => {
     // Who waits has the order checked out in the commit that places it; for who does not, a saga has it done.
     const waits = randomInt(3) > 0;
     const options = { account, autoFulfil: randomInt(6) === 0, headers: { 'idempotency-key': key, ...(waits && { prefer: 'wait=5' }) } };
-    const buy = () => ask(() => shop.buy(lines, options));
+    const buy = () => ask(() => shop.place(lines, options));
     const answers = await Promise.all(randomInt(5) === 0 ? [buy(), buy()] : [buy()]);
     const orderIds = new Set(answers.filter(({ status }) => status < 300).map(({ body }) => body.orderId as string));
     expect(orderIds.size).toBeLessThanOrEqual(1);

@@ -10,6 +10,7 @@ import { PutVariantHandler } from './commands/put-variant.js';
 import { RestoreProductHandler } from './commands/restore-product.js';
 import { catalogEvents } from './domain/events.js';
 import { catalogProblems } from './domain/problems.js';
+import { catalogPrices } from './views/prices.js';
 import { catalogProducts, GetProductHandler, ListProductsHandler } from './views/products.js';
 import { catalogSkus, GetSkuHandler } from './views/skus.js';
 
@@ -18,7 +19,7 @@ export const catalogModule: DomainModule = {
   name: 'catalog',
   events: catalogEvents,
   problems: catalogProblems,
-  projections: [catalogProducts, catalogSkus],
+  projections: [catalogProducts, catalogPrices, catalogSkus],
   invariants: catalogInvariants,
   commands: {
     controllers: [CatalogController],

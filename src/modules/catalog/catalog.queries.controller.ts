@@ -7,6 +7,7 @@ import { QueryGateway, Reading, type ReadRequest } from '../../platform/http/que
 import { GetAvailable, inventoryStock } from '../inventory/index.js';
 import * as schemas from './catalog.schemas.js';
 import { catalogProblems } from './domain/problems.js';
+import { catalogPrices } from './views/prices.js';
 import { catalogProducts, GetProduct, ListProducts } from './views/products.js';
 import { catalogSkus, GetSku } from './views/skus.js';
 
@@ -44,7 +45,7 @@ export class CatalogQueriesController {
     @Query({ schema: schemas.productsQuery }) query: z.output<typeof schemas.productsQuery>,
     @Reading() request: ReadRequest,
   ) {
-    return this.queries.page([catalogProducts, catalogSkus], new ListProducts(query), request);
+    return this.queries.page([catalogProducts, catalogPrices], new ListProducts(query), request);
   }
 
   @Get('skus/:sku')

@@ -22,6 +22,11 @@ export interface Page<Item> {
   readonly nextCursor: string | null;
 }
 
+/** A page as JSON, made of items that Postgres has written: Node would parse them only to write them again. */
+export interface PageText {
+  readonly json: string;
+}
+
 /** A page as the OpenAPI document has it. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() });
@@ -61,5 +66,10 @@ export class Cursor<Key extends readonly (string | number)[]> {
     const shown = rows.slice(0, limit);
     const last = rows.length > limit ? shown.at(-1) : undefined;
     return { items: shown.map(itemOf), nextCursor: last ? this.encode(keyOf(last), filter) : null };
+  }
+  /** The page that a statement has put together: its items, the sort key of the last one, and whether there are more. */
+  pageText<Row extends { readonly items: string | null; readonly more: boolean | null }>(row: Row, filter: string, keyOf: (row: Row) => Key): PageText {
+    const nextCursor = row.more ? this.encode(keyOf(row), filter) : null;
+    return { json: `{"items":[${row.items ?? ''}],"nextCursor":${JSON.stringify(nextCursor)}}` };
   }
 }

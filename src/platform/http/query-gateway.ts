@@ -8,7 +8,7 @@ import { digest } from '../commands/command-ids.js';
 import type { Projection } from '../consumers/projection.js';
 import { Visibility, type LogPosition } from '../consumers/visibility.js';
 import { formatToken, parseToken } from './consistency-token.js';
-import type { Page } from './paging.js';
+import type { Page, PageText } from './paging.js';
 import { RequestError } from './problem.js';
 
 export const jsonType = 'application/json; charset=utf-8';
@@ -92,11 +92,11 @@ export class QueryGateway {
     return send(await this.cache.find({ url, route, views, positions, load }), request);
   }
 
-  async page(views: readonly Projection[], query: Query<Page<object>>, request: ReadRequest): Promise<string | undefined> {
+  async page(views: readonly Projection[], query: Query<Page<object> | PageText>, request: ReadRequest): Promise<string | undefined> {
     await this.wait(views, this.positionsOf(request));
-    const page = await this.bus.execute<Query<Page<object>>, Page<object>>(query);
+    const page = await this.bus.execute<typeof query, Page<object> | PageText>(query);
     void request.reply.header('content-type', jsonType);
-    return JSON.stringify(page);
+    return 'json' in page ? page.json : JSON.stringify(page);
   }
 
   private positionsOf({ consistencyToken }: ReadRequest): readonly LogPosition[] {

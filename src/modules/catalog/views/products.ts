@@ -5,23 +5,17 @@ import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { batchLoader, inOrder } from '../../../platform/database/batch-loader.js';
-import { jsonTime } from '../../../platform/database/json-time.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
-import { Cursor, type Page } from '../../../platform/http/paging.js';
+import { Cursor, type PageText } from '../../../platform/http/paging.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
 import { nonNegativeAmountSchema } from '../../../platform/http/schemas.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import { maxAmount } from '../../../shared/amount.js';
 import type { CatalogEvent } from '../domain/events.js';
 import { catalogKey, productNotFound, type ProductAnswer, type ProductDetails, type ProductStatus, type Variant } from '../domain/product.js';
+import { wholeCatalogue } from './prices.js';
 
-// ---- Table: one row per product, with its variants as they are answered
-
-/** A row as the answer, made by Postgres. */
-const answer = `
-json_build_object('productId', product_id, 'status', status, 'name', name, 'description', description,
-  'categories', categories, 'attributes', attributes, 'variants', variants, 'version', version,
-  'createdAt', ${jsonTime('created_at')})`;
+// ---- Table: one row per product, with its answer, which Postgres makes of the rest whenever that changes
 
 /**
  * What products are sorted by under the name `name`: without case and accents, so that "Änderung" stands before
@@ -171,7 +165,7 @@ export class GetProductHandler implements IQueryHandler<GetProduct> {
   private async load(ids: readonly string[]): Promise<(FoundProduct | undefined)[]> {
     const rows = await this.pool.rows<FoundProduct>(
       'catalog-products-get',
-      `SELECT w.n::integer, version, ${answer}::text AS json, ${asOf(catalogProducts.name, '$2')} AS as_of
+      `SELECT w.n::integer, version, answer AS json, ${asOf(catalogProducts.name, '$2')} AS as_of
        FROM unnest($1::text[]) WITH ORDINALITY AS w(id, n) JOIN catalog_products ON product_id = w.id`,
       [arrayLiteral(ids), this.pool.partitionOf(catalogKey)],
     );
@@ -193,18 +187,19 @@ export interface ProductFilter {
   readonly currency?: string;
 }
 
-export class ListProducts extends Query<Page<ProductAnswer>> {
+export class ListProducts extends Query<PageText> {
   constructor(readonly filter: ProductFilter) {
     super();
   }
 }
 
-interface ListedProduct {
-  json: ProductAnswer;
+/** A page, with what its last product is sorted by; nothing but nulls when there is none. */
+interface ListedProducts {
+  items: string | null;
+  more: boolean | null;
   product_id: string;
   sort_name: string;
   position: string;
-  /** Only where sorted by it. */
   amount: string;
 }
 
@@ -215,7 +210,7 @@ interface Sort {
   readonly cursor: Cursor<Key>;
   readonly columns: readonly string[];
   readonly direction: 'ASC' | 'DESC';
-  keyOf(product: ListedProduct): Key;
+  keyOf(last: ListedProducts): Key;
 }
 
 const sorts: Readonly<Record<ProductFilter['sort'], Sort>> = {
@@ -243,15 +238,17 @@ const sorts: Readonly<Record<ProductFilter['sort'], Sort>> = {
  * Which way a list goes is said by the statement, not left to the planner: its statements are planned once for all
  * values, and it would follow the prices of 20,000 products for a word that 20 of them have (120 ms instead of 1).
  *
- * - With words or a category, those are looked up, and what is found is sorted: as long as it takes for all finds.
- * - Else, by price, the SKUs are followed in the order of their prices; of each product the cheapest in range counts.
+ * - With words, or by name or age with a category, those are looked up, and what is found is sorted: as long as it takes
+ *   for all finds. The answers are fetched for the page alone.
+ * - Else, by price, the prices of the category or of the whole catalogue are followed in their order; of each product the
+ *   cheapest in range counts.
  * - Else the products are followed in the order asked for; with a currency, those that have a price in range count.
  */
 @QueryHandler(ListProducts)
 export class ListProductsHandler implements IQueryHandler<ListProducts> {
   constructor(private readonly pool: QueryPool) {}
 
-  async execute({ filter }: ListProducts): Promise<Page<ProductAnswer>> {
+  async execute({ filter }: ListProducts): Promise<PageText> {
     const { limit, cursor, ...wanted } = filter;
     const { q, category, status, sort, currency, minPrice = '0', maxPrice = String(maxAmount) } = wanted;
     const fingerprint = hash('sha256', JSON.stringify([q, category, minPrice, maxPrice, currency, status]), 'base64url');
@@ -261,41 +258,44 @@ export class ListProductsHandler implements IQueryHandler<ListProducts> {
     const values: unknown[] = [];
     const parameter = (value: unknown): string => `$${values.push(value)}`;
     const isStatus = `p.status = ${parameter(status)}`;
+    const byPriceAlone = sort === 'price' && q === undefined;
     const finds: string[] = [];
     if (q !== undefined) finds.push(`p.search @@ websearch_to_tsquery('simple', ${parameter(q)})`);
-    if (category !== undefined) finds.push(`p.categories ? ${parameter(category)}`);
+    if (category !== undefined && !byPriceAlone) finds.push(`p.categories ? ${parameter(category)}`);
     const isSearch = finds.length > 0;
     const found = `WITH found AS MATERIALIZED (
   SELECT product_id, sort_name, position FROM catalog_products p WHERE ${[isStatus, ...finds].join(' AND ')})`;
     let from = isSearch ? 'found p' : 'catalog_products p';
     const conditions = isSearch ? [] : [isStatus];
     if (currency !== undefined) {
-      const prices = `currency = ${parameter(currency)} AND amount >= ${parameter(minPrice)}`;
-      const upTo = `amount <= ${parameter(maxPrice)}`;
-      if (sort === 'price' && !isSearch) {
-        from = 'catalog_skus s JOIN catalog_products p USING (product_id)';
-        conditions.push(`${prices} AND ${upTo} AND orderable = ${parameter(status === 'active')}
-  AND NOT EXISTS (SELECT FROM catalog_skus c
-    WHERE c.product_id = s.product_id AND (c.amount, c.sku) < (s.amount, s.sku) AND ${prices.replaceAll(/currency|amount/g, 'c.$&')})`);
+      const listed = parameter(byPriceAlone && category !== undefined ? category : wholeCatalogue);
+      const lowest = parameter(minPrice);
+      const inRange = `category = ${listed} AND currency = ${parameter(currency)} AND amount BETWEEN ${lowest} AND ${parameter(maxPrice)}`;
+      if (byPriceAlone) {
+        from = 'catalog_prices s JOIN catalog_products p USING (product_id)';
+        conditions.push(`${inRange} AND below < ${lowest} AND orderable = ${parameter(status === 'active')}`);
       } else {
-        from += ` CROSS JOIN LATERAL (SELECT amount FROM catalog_skus
-    WHERE product_id = p.product_id AND ${prices} AND ${upTo} ORDER BY amount LIMIT 1) s`;
+        from += ` CROSS JOIN LATERAL (SELECT amount FROM catalog_prices
+    WHERE product_id = p.product_id AND ${inRange} ORDER BY amount LIMIT 1) s`;
       }
     }
     if (after) conditions.push(`(${columns.join()}) ${direction === 'ASC' ? '>' : '<'} (${after.map(parameter).join()})`);
     const order = columns.map((column) => `${column} ${direction}`).join();
     const name = ['catalog-products', sort, q && 'q', category && 'category', currency && 'currency', after && 'after'];
-    const rows = await this.pool.rows<ListedProduct>(
+    const size = parameter(limit);
+    const ofPage = isSearch ? `product_id${sort === 'price' ? ', amount' : ''}` : `${columns.join()}, answer`;
+    // One row for all: as rows of their own, 50 products cost Node 0.35 ms where this takes 0.18.
+    const rows = await this.pool.rows<ListedProducts>(
       name.filter(Boolean).join('-'),
       `${isSearch ? found : ''}
-SELECT ${columns.join()}, ${answer} AS json FROM (
-  SELECT product_id${sort === 'price' ? ', amount' : ''} FROM ${from}
-  ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
-  ORDER BY ${order} LIMIT ${parameter(limit + 1)}) page
-JOIN catalog_products USING (product_id)
-ORDER BY ${order}`,
+SELECT string_agg(answer, ',' ORDER BY n) FILTER (WHERE n <= ${size}) AS items, max(n) > ${size} AS more,
+  ${columns.map((column) => `max(${column}) FILTER (WHERE n = ${size}) AS ${column}`).join()}
+FROM (SELECT ${columns.join()}, answer, row_number() OVER (ORDER BY ${order}) AS n FROM (
+    SELECT ${ofPage} FROM ${from} ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+    ORDER BY ${order} LIMIT ${size} + 1) page
+  ${isSearch ? 'JOIN catalog_products USING (product_id)' : ''}) numbered`,
       values,
     );
-    return cursors.page(rows, limit, fingerprint, keyOf, ({ json }) => json);
+    return cursors.pageText(rows[0]!, fingerprint, keyOf);
   }
 }
