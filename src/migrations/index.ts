@@ -3,6 +3,7 @@ import { LedgerViews1700000000002 } from './0002-ledger-views.js';
 import { CatalogViews1700000000003 } from './0003-catalog-views.js';
 import { InventoryViews1700000000004 } from './0004-inventory-views.js';
 import { OrderingViews1700000000005 } from './0005-ordering-views.js';
+import { LedgerStatements1700000000007 } from './0007-ledger-statements.js';
 
 /** In the order they run. Append only: what has run somewhere is never edited. */
 export const migrations = [
@@ -11,4 +12,5 @@ export const migrations = [
   CatalogViews1700000000003,
   InventoryViews1700000000004,
   OrderingViews1700000000005,
+  LedgerStatements1700000000007,
 ];
