@@ -40,8 +40,8 @@ module.exports = {
       name: 'views-never-write',
       comment:
         'A view follows the log and answers queries. It may import its own module\'s domain, and of the platform what ' +
-        'reads: consumers/, database/, http/ and the types of events. To make something happen, let a saga answer ' +
-        'the event with a command, or let the controller send one.',
+        'reads: consumers/, database/, http/, log/stream-reader and the types of events. To make something happen, let ' +
+        'a saga answer the event with a command, or let the controller send one.',
       severity: 'error',
       from: { path: '^src/modules/([^/]+)/views/', pathNot: '\\.spec\\.ts$' },
       to: {
@@ -50,7 +50,7 @@ module.exports = {
           '^src/modules/$1/(domain|views)/',
           '^src/shared/',
           '^src/platform/(consumers|database|http|audit)/',
-          '^src/platform/log/(recorded-event|stream|decision)\\.ts$',
+          '^src/platform/log/(recorded-event|stream|stream-reader|decision)\\.ts$',
         ],
       },
     },

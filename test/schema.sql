@@ -156,36 +156,6 @@ CREATE TABLE ledger_accounts (
 ) WITH (fillfactor=70);
 CREATE INDEX ledger_accounts_ledger_currency_account_id_idx ON ledger_accounts USING btree (ledger, currency, account_id);
 
-CREATE TABLE ledger_entries (
-  ledger text COLLATE "C" NOT NULL,
-  account_id text COLLATE "C" NOT NULL,
-  recorded_at timestamp(3) with time zone NOT NULL,
-  position bigint NOT NULL,
-  posting smallint NOT NULL,
-  transaction_id text COLLATE "C" NOT NULL,
-  amount bigint NOT NULL,
-  balance_after bigint NOT NULL,
-  counterparty text COLLATE "C" NOT NULL,
-  reference text,
-  CONSTRAINT ledger_entries_pkey PRIMARY KEY (ledger, account_id, recorded_at, "position", posting)
-);
-
-CREATE TABLE ledger_transactions (
-  ledger text COLLATE "C" NOT NULL,
-  transaction_id text COLLATE "C" NOT NULL,
-  status text COLLATE "C" NOT NULL,
-  postings json NOT NULL,
-  reference text,
-  metadata jsonb NOT NULL,
-  recorded_at timestamp(3) with time zone NOT NULL,
-  expires_at timestamp(3) with time zone,
-  reverses text COLLATE "C",
-  reversed_by text COLLATE "C",
-  reversed_at timestamp(3) with time zone,
-  version integer NOT NULL,
-  CONSTRAINT ledger_transactions_pkey PRIMARY KEY (ledger, transaction_id)
-) WITH (fillfactor=90);
-
 CREATE TABLE ledger_trial_balances (
   ledger text COLLATE "C" NOT NULL,
   currency text COLLATE "C" NOT NULL,

@@ -4,6 +4,7 @@ import { CatalogViews1700000000003 } from './0003-catalog-views.js';
 import { InventoryViews1700000000004 } from './0004-inventory-views.js';
 import { OrderingViews1700000000005 } from './0005-ordering-views.js';
 import { CatalogLists1700000000006 } from './0006-catalog-lists.js';
+import { LedgerStatements1700000000007 } from './0007-ledger-statements.js';
 
 /** In the order they run. Append only: what has run somewhere is never edited. */
 export const migrations = [
@@ -13,4 +14,5 @@ export const migrations = [
   InventoryViews1700000000004,
   OrderingViews1700000000005,
   CatalogLists1700000000006,
+  LedgerStatements1700000000007,
 ];

@@ -31,6 +31,7 @@ import { RouteTable, type ApiControllers } from './http/route-table.js';
 import { Lifecycle } from './lifecycle.js';
 import { EventCatalogue } from './log/catalogue.js';
 import { DatabaseClock } from './log/database-clock.js';
+import { StreamReader } from './log/stream-reader.js';
 import { TailBuffer } from './log/tail-buffer.js';
 import { LogWriter } from './log/writer.js';
 import { HealthController } from './observability/health.controller.js';
@@ -160,6 +161,7 @@ export class PlatformModule {
         inject: [QueriesPool, ReadReplicas],
         useFactory: (pool: QueriesPool, replicas: ReadReplicas) => new QueryPool(pool, config.partitions, replicas),
       },
+      StreamReader,
       {
         provide: ViewNews,
         inject: [Visibility, ProjectionCatalogue],
@@ -207,7 +209,7 @@ export class PlatformModule {
         Audit,
         TailBuffer,
         ...(hasCommands ? [LogWriter, CommandGateway, CommandSteps] : []),
-        ...(hasQueries ? [QueryGateway, QueryPool] : []),
+        ...(hasQueries ? [QueryGateway, QueryPool, StreamReader] : []),
       ],
     };
   }

@@ -42,7 +42,9 @@ describe('a view that is cached', () => {
         const written = await writtenBy(view, event);
         const label = `${view.name}: ${event.type}`;
         expect([label, keys.length > 0]).toEqual([label, written !== '']);
-        for (const part of keys.flatMap((key) => key.split('/'))) expect(written).toContain(part);
+        // A transaction is read from the log as of this view: nothing is written of it.
+        const ofRows = keys.filter((key) => !key.startsWith('transaction/'));
+        for (const part of ofRows.flatMap((key) => key.split('/'))) expect(written).toContain(part);
         if (keys.length > 0) named[label] = keys;
       }
     }

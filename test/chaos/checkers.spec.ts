@@ -54,19 +54,8 @@ function tables(): ReadTables {
   const account = (accountId: string, balance: string) => ({
     ledger: 'main', accountId, currency: 'EUR', balance, pendingIn: '0', pendingOut: '0', version: 3, closed: false,
   });
-  const entry = (accountId: string, position: number, transactionId: string, amount: string, balanceAfter: string) => ({
-    ledger: 'main', accountId, position, posting: 0, transactionId, amount, balanceAfter,
-    counterparty: accountId === 'world' ? 'alice' : 'world',
-  });
   return {
     accounts: [account('world', '-15'), account('alice', '15')],
-    entries: [
-      entry('world', 3, 't1', '-10', '-10'),
-      entry('alice', 3, 't1', '10', '10'),
-      entry('world', 4, 't2', '-5', '-15'),
-      entry('alice', 4, 't2', '5', '15'),
-    ],
-    transactions: ['t1', 't2'].map((transactionId) => ({ ledger: 'main', transactionId, status: 'posted', reversedBy: null, version: 1 })),
     trialBalances: [{ ledger: 'main', currency: 'EUR', accounts: '2', debits: '15', credits: '15' }],
   };
 }
@@ -195,7 +184,7 @@ describe('The checkers', () => {
     expect(answersThatDiffer([broken])).toEqual(['key-t1 was answered with 500 oh']);
   });
 
-  test.each(['accounts', 'entries', 'transactions', 'trialBalances'] as const)('see a row of %s that is missing', (table) => {
+  test.each(['accounts', 'trialBalances'] as const)('see a row of %s that is missing', (table) => {
     const right = tables();
     expect(readTablesGoneWrong(history(), { ...right, [table]: right[table].slice(1) })).toHaveLength(1);
   });

@@ -79,7 +79,7 @@ export function moneyGoneWrong({ events }: LogContents): string[] {
   const wrong: string[] = [];
   const books = foldBooks(events, wrong);
   const sums = new Map<string, bigint>();
-  for (const { ledger, currency, balance } of books.accounts.values()) {
+  for (const { ledger, currency, balance } of books.values()) {
     sums.set(`${ledger} ${currency}`, (sums.get(`${ledger} ${currency}`) ?? 0n) + balance);
   }
   for (const [name, sum] of sums) if (sum !== 0n) wrong.push(`the balances of ${name} add up to ${sum}`);
@@ -127,7 +127,7 @@ export function answersThatDiffer(operations: readonly Operation[]): string[] {
 export function readTablesGoneWrong({ events }: LogContents, tables: ReadTables): string[] {
   const books = foldBooks(events, []);
   const sums = new Map<string, { accounts: bigint; debits: bigint; credits: bigint }>();
-  for (const { ledger, currency, balance } of books.accounts.values()) {
+  for (const { ledger, currency, balance } of books.values()) {
     const sum = sums.get(`${ledger} ${currency}`) ?? { accounts: 0n, debits: 0n, credits: 0n };
     sums.set(`${ledger} ${currency}`, sum);
     sum.accounts++;
@@ -137,29 +137,13 @@ export function readTablesGoneWrong({ events }: LogContents, tables: ReadTables)
   return some([
     ...differences(
       'ledger_accounts',
-      [...books.accounts].map(([name, a]) => [
+      [...books].map(([name, a]) => [
         name,
         `${a.currency} ${a.balance} ${a.pendingIn} ${a.pendingOut} v${a.version} ${a.closed ? 'closed' : 'open'}`,
       ]),
       tables.accounts.map((row) => [
         `${row.ledger}/${row.accountId}`,
         `${row.currency} ${row.balance} ${row.pendingIn} ${row.pendingOut} v${row.version} ${row.closed ? 'closed' : 'open'}`,
-      ]),
-    ),
-    ...differences(
-      'ledger_entries',
-      [...books.entries],
-      tables.entries.map((row) => [
-        `${row.ledger}/${row.accountId} ${row.position}.${row.posting}`,
-        `${row.transactionId} ${row.amount} ${row.balanceAfter} ${row.counterparty}`,
-      ]),
-    ),
-    ...differences(
-      'ledger_transactions',
-      [...books.transactions].map(([name, t]) => [name, `${t.status} ${t.reversedBy ?? '-'} v${t.version}`]),
-      tables.transactions.map((row) => [
-        `${row.ledger}/${row.transactionId}`,
-        `${row.status} ${row.reversedBy ?? '-'} v${row.version}`,
       ]),
     ),
     ...differences(
@@ -183,23 +167,19 @@ interface AccountBook {
   closed: boolean;
 }
 
-interface Books {
-  readonly accounts: Map<string, AccountBook>;
-  readonly transactions: Map<string, { status: string; reversedBy?: string; version: number }>;
-  readonly entries: Map<string, string>;
-}
+type Books = Map<string, AccountBook>;
 
 const unlimited = 2n ** 63n;
 
 function foldBooks(events: readonly LoggedEvent[], wrong: string[]): Books {
-  const books: Books = { accounts: new Map(), transactions: new Map(), entries: new Map() };
+  const books: Books = new Map();
   for (const event of [...events].sort((a, b) => a.partition - b.partition || a.position - b.position)) {
     if (event.type.startsWith('ledger.')) foldOne(event, books, wrong);
   }
   return books;
 }
 
-function foldOne({ type, data, position }: LoggedEvent, { accounts, transactions, entries }: Books, wrong: string[]): void {
+function foldOne({ type, data }: LoggedEvent, accounts: Books, wrong: string[]): void {
   const { ledger } = data;
   if (type === 'ledger.account-opened.v1') {
     const { overdraft } = data;
@@ -215,7 +195,7 @@ function foldOne({ type, data, position }: LoggedEvent, { accounts, transactions
     return;
   }
   const touched = new Set<AccountBook>();
-  data.postings.forEach((posting: Record<string, string>, index: number) => {
+  data.postings.forEach((posting: Record<string, string>) => {
     const source = accounts.get(`${ledger}/${posting.source}`);
     const destination = accounts.get(`${ledger}/${posting.destination}`);
     if (!source || !destination) return void wrong.push(`${data.transactionId} moves money of an account that is not there`);
@@ -233,28 +213,10 @@ function foldOne({ type, data, position }: LoggedEvent, { accounts, transactions
       if (posting.sourceBalance !== String(source.balance) || posting.destinationBalance !== String(destination.balance)) {
         wrong.push(`${data.transactionId} was booked on balances that the postings before it do not add up to`);
       }
-      const entry = (balance: bigint, signed: string, other: string) => `${data.transactionId} ${signed} ${balance} ${other}`;
-      entries.set(`${ledger}/${posting.source} ${position}.${index}`, entry(source.balance, `-${amount}`, posting.destination!));
-      entries.set(`${ledger}/${posting.destination} ${position}.${index}`, entry(destination.balance, `${amount}`, posting.source!));
     }
     if (source.balance - source.pendingOut < source.floor) wrong.push(`${data.transactionId} took ${posting.source} below its floor`);
   });
   for (const account of touched) account.version++;
-  foldTransaction(type, data, transactions);
-}
-
-const statusAfter: Readonly<Record<string, string>> = {
-  'ledger.transaction-posted.v1': 'posted',
-  'ledger.transaction-authorised.v1': 'pending',
-  'ledger.transaction-captured.v1': 'posted',
-};
-
-function foldTransaction(type: string, data: LoggedEvent['data'], transactions: Books['transactions']): void {
-  const name = `${data.ledger}/${data.transactionId}`;
-  const before = transactions.get(name) ?? { version: 0 };
-  transactions.set(name, { ...before, status: statusAfter[type] ?? data.reason, version: before.version + 1 });
-  const reversed = data.reverses && transactions.get(`${data.ledger}/${data.reverses}`);
-  if (reversed) Object.assign(reversed, { reversedBy: data.transactionId, version: reversed.version + 1 });
 }
 
 // ---- What an operation was promised

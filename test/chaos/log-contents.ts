@@ -39,8 +39,6 @@ export interface RecordedCommand {
 
 export interface ReadTables {
   readonly accounts: readonly Record<string, unknown>[];
-  readonly entries: readonly Record<string, unknown>[];
-  readonly transactions: readonly Record<string, unknown>[];
   readonly trialBalances: readonly Record<string, unknown>[];
 }
 
@@ -67,13 +65,6 @@ export async function readTables(pool: pg.Pool): Promise<ReadTables> {
       SELECT ledger, account_id AS "accountId", currency, balance::text, pending_in::text AS "pendingIn",
         pending_out::text AS "pendingOut", version, closed_at IS NOT NULL AS closed
       FROM ledger_accounts`),
-    entries: await rows(`
-      SELECT ledger, account_id AS "accountId", position::float8 AS position, posting,
-        transaction_id AS "transactionId", amount::text, balance_after::text AS "balanceAfter", counterparty
-      FROM ledger_entries`),
-    transactions: await rows(`
-      SELECT ledger, transaction_id AS "transactionId", status, reversed_by AS "reversedBy", version
-      FROM ledger_transactions`),
     trialBalances: await rows(`
       SELECT ledger, currency, accounts::text, debits::text, credits::text FROM ledger_trial_balances`),
   }));

@@ -222,12 +222,12 @@ describe('Hostile input', () => {
 
   test('in a cursor is refused', async () => {
     const forge = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    const entries = (...key: unknown[]) => forge(['ledger-entries', 'main alice 0001-01-01T00:00:00.000Z 9999-12-31T23:59:59.999Z', ...key]);
+    const entries = (...key: unknown[]) => forge(['ledger-entries', 'main alice  ', ...key]);
     const accounts = (...key: unknown[]) => forge(['ledger-accounts', 'main  ', ...key]);
     const commands = (...key: unknown[]) => forge(['commands', 'failed', ...key]);
     const time = '2026-01-01T00:00:00.000Z';
     const cursors: [string, string[]][] = [
-      ['/v1/ledgers/main/accounts/alice/entries?cursor=', [entries(), entries(time, 1), entries(time, '1', 1), entries(time, 1, 99_999), entries(time, 1e300, 1), entries(time, -1, -99_999), entries('0000-01-01T00:00:00Z', 1, 1), entries('x', 1, 1), entries(time, 1.5, 1), entries(time, 1, 1, 1)]],
+      ['/v1/ledgers/main/accounts/alice/entries?cursor=', [entries(), entries(1), entries('1', 1), entries(time, 1, 1), entries(1e300, 1), entries(2_147_483_647, 1), entries(0, 1), entries(-1, 1), entries(1, -1), entries(1.5, 1), entries(1, 1, 1)]],
       ['/v1/ledgers/main/accounts?cursor=', [accounts(), accounts(1), accounts(null), accounts('\u0000'), accounts('a', 'b'), accounts({}), accounts(['a']), forge({}), forge(null), forge([[]]), '%00', 'e30', '!!!!', 'x'.repeat(3_000)]],
       ['/v1/commands?status=failed&cursor=', [commands(), commands(time), commands('0000-01-01T00:00:00Z', 'x'), commands(time, '\u0000'), commands(1, 1)]],
     ];

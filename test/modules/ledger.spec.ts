@@ -714,6 +714,37 @@ describe('The ledger over HTTP', () => {
       const captured = await ledger.capture(pending.body.transactionId, '2');
       expect((await ledger.statement('alice', '', after(captured))).body.items).toMatchObject([{ amount: '2', balanceAfter: '2' }]);
     });
+
+    test('shows each posting of an account that is on both sides of several', async () => {
+      const first = { source: 'world', destination: 'alice', amount: '10' };
+      const there = { source: 'alice', destination: 'bob', amount: '4' };
+      const back = { source: 'bob', destination: 'alice', amount: '1' };
+      const { body, headers } = await ledger.post({ postings: [first, there, back, there], reference: 'to and fro' });
+      const token = { 'consistency-token': String(headers['consistency-token']) };
+      const entries: { amount: string; balanceAfter: string; transactionId: string }[] = [];
+      for (let cursor: string | null = ''; cursor !== null; ) {
+        const page = await ledger.statement('alice', `?limit=1${cursor && `&cursor=${cursor}`}`, token);
+        entries.push(...page.body.items);
+        cursor = page.body.nextCursor;
+      }
+      expect(entries.map(({ amount, balanceAfter }) => [amount, balanceAfter])).toEqual([['-4', '3'], ['1', '7'], ['-4', '6'], ['10', '10']]);
+      expect(new Set(entries.map(({ transactionId }) => transactionId))).toEqual(new Set([body.transactionId]));
+    });
+
+    test('goes on behind what was only set aside, however much that is', async () => {
+      await ledger.transfer('world', 'alice', '9');
+      const pending = Array.from({ length: 110 }, (_, index) => ({
+        transactionId: `p${index}`,
+        postings: [{ source: 'world', destination: 'alice', amount: '1' }],
+        pending: true,
+      }));
+      await ledger.bulk(pending);
+      await Promise.all(pending.map(({ transactionId }) => ledger.voidTransaction(transactionId)));
+      const last = await ledger.authorise('alice', 'bob', '2');
+      const { body } = await ledger.statement('alice', '?limit=1', after(last));
+      expect(body).toMatchObject({ items: [{ amount: '9', balanceAfter: '9' }], nextCursor: null });
+      expect((await ledger.account('alice', `?at=${last.body.recordedAt}`, after(last))).body.balance).toBe('9');
+    });
   });
 
   describe('A balance as of a time', () => {

@@ -487,7 +487,11 @@ describe('Orders over HTTP', () => {
     await new Promise((resume) => setTimeout(resume, 5_500));
     const damage = [
       [`UPDATE inventory_reservations SET status = 'released' WHERE reservation_id = $1`, `order:${unstocked}`],
-      [`UPDATE ledger_transactions SET status = 'voided' WHERE transaction_id = $1`, `order:${unpaid}`],
+      [
+        `UPDATE events SET type = 'ledger.transaction-released.v1', data = data || '{"reason":"voided"}'
+         WHERE type = 'ledger.transaction-authorised.v1' AND data->>'transactionId' = $1`,
+        `order:${unpaid}`,
+      ],
       [`UPDATE inventory_reservations SET status = 'reserved' WHERE reservation_id = $1`, `order:${kept}`],
       [`UPDATE ordering_orders SET state = jsonb_set(state::jsonb, '{refunds,0,amount}', '"1400"')::json WHERE order_id = $1`, overpaid!],
     ];

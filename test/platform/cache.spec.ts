@@ -137,6 +137,8 @@ describe('a read of a single resource', () => {
     const { server, bank, http } = await start();
     const write = await openFunded(bank);
     await bank.transaction('nobody', after(write));
+    const loads = () => metric(http, 'rialto_cache_reads_total', 'view="ledger-accounts",tier="database"');
+    const before = await loads();
     const agent = new Agent({ keepAlive: true, maxSockets: 500 });
     const { port } = new URL(server.url);
     const read = () =>
@@ -149,7 +151,7 @@ describe('a read of a single resource', () => {
     const statuses = await Promise.all(Array.from({ length: 500 }, read));
     agent.destroy();
     expect(new Set(statuses)).toEqual(new Set([200]));
-    expect(await metric(http, 'rialto_cache_reads_total', 'view="ledger-accounts",tier="database"')).toBe(1);
+    expect(await loads()).toBe(before + 1);
   });
 });
 

@@ -1,6 +1,7 @@
 import { createPools } from '../../src/platform/database/pools.js';
 import { appendSql } from '../../src/platform/log/append.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
+import { latestSql, versionsSql } from '../../src/platform/log/stream-reader.js';
 import { readEventsSql } from '../../src/platform/consumers/checkpoints.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
@@ -57,6 +58,8 @@ describe('Planned while the log is empty', () => {
     ['refresh of one partition', refreshSql(3), ['events', 'snapshots', 'stream_links']],
     ['append to one partition', appendSql(3), ['commands']],
     ['the reading of events', readEventsSql, ['events']],
+    ['the reading of a stream', latestSql(3), ['events', 'stream_links']],
+    ['the search for a time in a stream', versionsSql(3), ['events', 'stream_links']],
   ])('%s finds rows by their keys, never all of a partition', async (_name, text, tables) => {
     const found = await lookUps(text);
     expect([...new Set(found.map((one) => one.split(':')[0]))].sort()).toEqual(tables);

@@ -1,5 +1,7 @@
 import type { Invariant } from '../../platform/audit/audit.js';
 
+const booked = `type IN ('ledger.transaction-posted.v1', 'ledger.transaction-captured.v1')`;
+
 /** Money is only ever moved: what all accounts of a ledger have in a currency is nothing. */
 export const ledgerInvariants: readonly Invariant[] = [
   {
@@ -22,14 +24,25 @@ WHERE balance::numeric - pending_out + overdraft_limit < 0 OR pending_in < 0 OR 
   },
   {
     name: '3 every booked balance follows from the one before',
-    countSql: `SELECT count(*) || ' entries' AS counted FROM ledger_entries`,
+    countSql: `
+SELECT coalesce(sum(2 * jsonb_array_length(data->'postings')), 0) || ' entries' AS counted FROM events WHERE ${booked}`,
     offendersSql: `
+WITH entries AS (
+  SELECT e.position, p.posting, e.data->>'ledger' AS ledger, e.data->>'transactionId' AS transaction_id, s.account_id,
+    s.amount, s.balance_after
+  FROM events e CROSS JOIN LATERAL jsonb_array_elements(e.data->'postings') WITH ORDINALITY AS p(said, posting)
+  CROSS JOIN LATERAL (VALUES
+    (said->>'source', -(said->>'amount')::numeric, (said->>'sourceBalance')::numeric),
+    (said->>'destination', (said->>'amount')::numeric, (said->>'destinationBalance')::numeric)
+  ) AS s(account_id, amount, balance_after)
+  WHERE ${booked}
+)
 SELECT 'entry of ' || ledger || '/' || account_id || ' in transaction ' || transaction_id || ': ' || before || ' and '
   || amount || ' make ' || balance_after AS offender
 FROM (
   SELECT *, coalesce(lag(balance_after) OVER (
-    PARTITION BY ledger, account_id ORDER BY recorded_at, position, posting), 0) AS before
-  FROM ledger_entries) e
-WHERE before::numeric + amount <> balance_after ORDER BY 1`,
+    PARTITION BY ledger, account_id ORDER BY position, posting), 0) AS before
+  FROM entries) e
+WHERE before + amount <> balance_after ORDER BY 1`,
   },
 ];

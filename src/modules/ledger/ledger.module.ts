@@ -13,8 +13,8 @@ import { ledgerInvariants } from './ledger.audit.js';
 import { LedgerController } from './ledger.controller.js';
 import { LedgerQueriesController } from './ledger.queries.controller.js';
 import { GetAccountHandler, ledgerAccounts, ListAccountsHandler } from './views/accounts.js';
-import { GetBalanceAtHandler, ledgerEntries, ListEntriesHandler } from './views/entries.js';
-import { GetTransactionHandler, ledgerTransactions } from './views/transactions.js';
+import { GetBalanceAtHandler, ListEntriesHandler } from './views/statement.js';
+import { GetTransactionHandler } from './views/transactions.js';
 import { GetTrialBalanceHandler, ledgerTrialBalances } from './views/trial-balance.js';
 
 /** Double-entry book-keeping: accounts and the transactions between them. Partition key: the ledger's name. */
@@ -22,7 +22,7 @@ export const ledgerModule: DomainModule = {
   name: 'ledger',
   events: ledgerEvents,
   problems: ledgerProblems,
-  projections: [ledgerAccounts, ledgerEntries, ledgerTransactions, ledgerTrialBalances],
+  projections: [ledgerAccounts, ledgerTrialBalances],
   invariants: ledgerInvariants,
   commands: {
     controllers: [LedgerController],

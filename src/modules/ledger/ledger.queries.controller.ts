@@ -6,8 +6,8 @@ import { QueryGateway, Reading, type ReadRequest } from '../../platform/http/que
 import { ledgerProblems } from './domain/problems.js';
 import * as schemas from './ledger.schemas.js';
 import { GetAccount, ledgerAccounts, ListAccounts } from './views/accounts.js';
-import { GetBalanceAt, ledgerEntries, ListEntries } from './views/entries.js';
-import { GetTransaction, ledgerTransactions } from './views/transactions.js';
+import { GetBalanceAt, ListEntries } from './views/statement.js';
+import { GetTransaction } from './views/transactions.js';
 import { GetTrialBalance, ledgerTrialBalances } from './views/trial-balance.js';
 
 const { ReadEndpoint } = endpoints(ledgerProblems);
@@ -30,7 +30,7 @@ export class LedgerQueriesController {
   ) {
     return at === undefined
       ? this.queries.resource([ledgerAccounts], new GetAccount(ledger, accountId), request)
-      : this.queries.resource([ledgerAccounts, ledgerEntries], new GetBalanceAt(ledger, accountId, at), request);
+      : this.queries.resource([ledgerAccounts], new GetBalanceAt(ledger, accountId, at), request);
   }
 
   @Get('accounts')
@@ -58,7 +58,7 @@ export class LedgerQueriesController {
     @Query({ schema: schemas.entriesQuery }) query: z.output<typeof schemas.entriesQuery>,
     @Reading() request: ReadRequest,
   ) {
-    return this.queries.page([ledgerEntries, ledgerAccounts], new ListEntries(ledger, accountId, query), request);
+    return this.queries.page([ledgerAccounts], new ListEntries(ledger, accountId, query), request);
   }
 
   @Get('transactions/:transactionId')
@@ -72,7 +72,7 @@ export class LedgerQueriesController {
     @Reading() request: ReadRequest,
   ) {
     const { ledger, transactionId } = params;
-    return this.queries.resource([ledgerTransactions], new GetTransaction(ledger, transactionId), request);
+    return this.queries.resource([ledgerAccounts], new GetTransaction(ledger, transactionId), request);
   }
 
   @Get('trial-balance')

@@ -41,13 +41,18 @@ ORDER BY 1`,
     offendersSql: `
 WITH ${settled}
 SELECT 'order ' || o.order_id || ' (' || o.status || '): ' || (o.state->>'total') || ' to pay, '
-  || coalesce((t.postings->0->>'amount') || ' (' || t.status || ')', 'none') || ' paid' AS offender
-FROM settled o LEFT JOIN ledger_transactions t
-  ON t.ledger = o.state->'payment'->>'ledger' AND t.transaction_id = 'order:' || o.order_id
+  || coalesce(t.amount || ' (' || t.status || ')', 'none') || ' paid' AS offender
+FROM settled o LEFT JOIN LATERAL (
+  SELECT data->'postings'->0->>'amount' AS amount, CASE type
+    WHEN 'ledger.transaction-authorised.v1' THEN 'pending'
+    WHEN 'ledger.transaction-released.v1' THEN data->>'reason'
+    ELSE 'posted' END AS status
+  FROM events WHERE stream = 'transaction/' || (o.state->'payment'->>'ledger') || '/order:' || o.order_id
+  ORDER BY version DESC LIMIT 1) t ON true
 WHERE CASE
   WHEN o.status IN ('rejected', 'cancelled') THEN t.status IN ('pending', 'posted')
   WHEN o.state->>'total' = '0' THEN t.status IS NOT NULL
-  ELSE t.postings->0->>'amount' IS DISTINCT FROM o.state->>'total'
+  ELSE t.amount IS DISTINCT FROM o.state->>'total'
     OR t.status IS DISTINCT FROM CASE o.status WHEN 'confirmed' THEN 'pending' ELSE 'posted' END
   END
 ORDER BY 1`,

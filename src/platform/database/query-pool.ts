@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { partitionOf } from '../log/partition.js';
 import type { ReadReplicas } from './read-replicas.js';
 
-/** Where query handlers read: read tables, never the log. On a replica, if there is one that is well. */
+/** Where query handlers read: read tables, and single streams of the log (log/stream-reader.ts). On a replica, if there is one that is well. */
 export class QueryPool {
   constructor(
     private readonly primary: pg.Pool,

@@ -12,6 +12,7 @@ import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import { accountNotFound, limitOf, type AccountAnswer, type Overdraft } from '../domain/account.js';
 import { maxAmount } from '../../../shared/amount.js';
 import type { LedgerEvent } from '../domain/events.js';
+import type { TransactionEvent } from '../domain/transaction.js';
 
 // ---- Table: one row per account
 
@@ -108,6 +109,16 @@ function pendingChangeOf(type: LedgerEvent['type'], posting: { amount: string; a
 }
 
 const resourceKey = (ledger: string, accountId: string) => `${ledger}/${accountId}`;
+/** A transaction has no table: it is read from the log as of this view, and so cached by what this view announces. */
+export const transactionKey = (ledger: string, transactionId: string) => `transaction/${ledger}/${transactionId}`;
+
+function keysOfTransaction(data: TransactionEvent['data']): string[] {
+  const { ledger, transactionId, postings } = data;
+  const keys = [transactionKey(ledger, transactionId)];
+  for (const { source, destination } of postings) keys.push(resourceKey(ledger, source), resourceKey(ledger, destination));
+  if ('reverses' in data && data.reverses) keys.push(transactionKey(ledger, data.reverses));
+  return keys;
+}
 
 export const ledgerAccounts: Projection = {
   name: 'ledger-accounts',
@@ -124,10 +135,7 @@ export const ledgerAccounts: Projection = {
       case 'ledger.transaction-captured.v1':
       case 'ledger.transaction-authorised.v1':
       case 'ledger.transaction-released.v1':
-        return data.postings.flatMap(({ source, destination }) => [
-          resourceKey(data.ledger, source),
-          resourceKey(data.ledger, destination),
-        ]);
+        return keysOfTransaction(data);
       default:
         return [];
     }
