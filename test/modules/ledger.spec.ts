@@ -815,6 +815,22 @@ describe('The ledger over HTTP', () => {
     });
   });
 
+  test('The trial balance follows accounts from below zero to above and back', async () => {
+    await ledger.openAccount('left', { overdraft: 'unlimited' });
+    await ledger.openAccount('right', { overdraft: 'unlimited' });
+    const balances = { left: 0, right: 0, world: 0 };
+    // Each from or to zero, through it, or beside it; the last digits of balance and amount tell the cases apart.
+    const moves = [['world', 'left', 5], ['left', 'right', 12], ['right', 'left', 12], ['right', 'left', 9], ['left', 'right', 14], ['left', 'world', 5], ['right', 'left', 10]] as const;
+    for (const [source, destination, amount] of moves) {
+      const write = await ledger.transfer(source, destination, amount);
+      balances[source] -= amount;
+      balances[destination] += amount;
+      const credits = Object.values(balances).reduce((sum, balance) => sum + Math.max(balance, 0), 0);
+      const { EUR } = (await ledger.trialBalance(after(write))).body.currencies;
+      expect([amount, EUR]).toEqual([amount, { debits: String(credits), credits: String(credits), net: '0', accounts: 5 }]);
+    }
+  });
+
   describe('A consistency token', () => {
     test('is never answered with something older, whoever writes meanwhile', async () => {
       let stop = false;

@@ -42,7 +42,7 @@ interface AccountChange {
   readonly accountId: string;
   opened?: { currency: string; overdraft: Overdraft; openedAt: string; metadata: object };
   /** What it is after the batch; absent when the batch does not move it. */
-  balance?: string;
+  balance: string | undefined;
   pendingIn: bigint;
   pendingOut: bigint;
   versions: number;
@@ -50,11 +50,17 @@ interface AccountChange {
 }
 
 function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): AccountChange[] {
-  const changes = new Map<string, AccountChange>();
+  const changes: AccountChange[] = [];
+  const ofLedgers = new Map<string, Map<string, AccountChange>>();
   const touch = (ledger: string, accountId: string): AccountChange => {
-    const key = `${ledger}/${accountId}`;
-    let change = changes.get(key);
-    if (!change) changes.set(key, (change = { ledger, accountId, pendingIn: 0n, pendingOut: 0n, versions: 0 }));
+    let ofLedger = ofLedgers.get(ledger);
+    if (!ofLedger) ofLedgers.set(ledger, (ofLedger = new Map()));
+    let change = ofLedger.get(accountId);
+    if (!change) {
+      change = { ledger, accountId, balance: undefined, pendingIn: 0n, pendingOut: 0n, versions: 0 };
+      ofLedger.set(accountId, change);
+      changes.push(change);
+    }
     return change;
   };
   for (const event of events) {
@@ -83,15 +89,15 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): AccountChange
         for (const posting of postings) {
           const source = touch(ledger, posting.source);
           const destination = touch(ledger, posting.destination);
-          for (const change of [source, destination]) {
-            if (!touched?.has(change)) change.versions++;
-            touched?.add(change);
-          }
+          if (!touched?.has(source)) source.versions++;
+          if (!touched?.has(destination)) destination.versions++;
+          touched?.add(source).add(destination);
           if ('sourceBalance' in posting) {
             source.balance = posting.sourceBalance;
             destination.balance = posting.destinationBalance;
           }
           const pending = pendingChangeOf(event.type, posting);
+          if (pending === 0n) continue;
           source.pendingOut += pending;
           destination.pendingIn += pending;
         }
@@ -99,7 +105,7 @@ function changesOf(events: readonly RecordedEvent<LedgerEvent>[]): AccountChange
       }
     }
   }
-  return [...changes.values()];
+  return changes;
 }
 
 function pendingChangeOf(type: LedgerEvent['type'], posting: { amount: string; authorised?: string }): bigint {
