@@ -103,7 +103,7 @@ const deleteUnscheduled = (only: number | undefined): string => {
   const isScheduled = `status || '' = 'scheduled'`;
   return only === undefined
     ? `
-  DELETE FROM commands c USING (SELECT u.partition, u.command_id ${given}) u
+  DELETE FROM commands c USING (SELECT u.partition, u.command_id ${given} OFFSET 0) u
   WHERE c.partition = u.partition AND c.command_id = u.command_id AND c.${isScheduled}`
     : `
   DELETE FROM commands
