@@ -93,20 +93,20 @@ describe('Asked to stop', () => {
     const shop = await new Shop(new HttpClient(server), 'stopped-shop').open();
     await shop.sells('cup', 10, '1000');
     await shop.customer('ann');
-    // Nobody checks out: the other one is gone, and this one has no workers.
+    expect((await shop.buy([{ sku: 'cup', quantity: 1 }], { account: 'ann', orderId: 'waits' })).status).toBe(201);
+    // Nobody ships: the other one is gone, and this one has no workers.
     await server.stop();
     const front = await rialto(postgres.url, { RUN_WORKERS: 'false' });
     await front.start();
     const http = new HttpClient(front);
-    const order = { customerId: 'ann', lines: [{ sku: 'cup', quantity: 1 }], payment: { ledger: 'stopped-shop', account: 'ann' } };
-    const waiting = http.post('/v1/orders', { orderId: 'waits', ...order }, { prefer: 'wait=30' });
+    const waiting = http.post('/v1/orders/waits/fulfil', undefined, { prefer: 'wait=30' });
     await eventually(
-      async () => (await pool.query(`SELECT 1 FROM events WHERE stream = 'order/waits'`)).rowCount,
+      async () => (await pool.query(`SELECT 1 FROM events WHERE stream = 'order/waits' AND type = 'ordering.fulfilment-started.v1'`)).rowCount,
       (rows) => rows === 1,
     );
     expect(await front.stop()).toBe(0);
     const { status, headers, body } = await waiting;
-    expect([status, headers.location, body.status]).toEqual([202, '/v1/orders/waits', 'placed']);
+    expect([status, headers.location, body.status]).toEqual([202, '/v1/orders/waits', 'confirmed']);
     for (const client of [http, shop.http]) client.close();
   });
 

@@ -506,10 +506,9 @@ export class LogWriter {
       // Folded before anything else happens: a fold that throws fails its command alone.
       taken.push({ step: pending, decision, touched: states.applyAll(decision.events, decision.applied) });
     } catch (error) {
-      if (error instanceof MissingStateError && pending.rounds < maxRounds) {
-        const { deciding } = joint ?? {};
-        const named = deciding ? pending.parts.find((part) => part.partition === deciding.partition) : pending;
-        if (!named) throw new Error(`${write.commandType} takes along what it has not named: ${error.stream.name}`, { cause: error });
+      const deciding = joint?.deciding;
+      const named = deciding ? pending.parts.find((part) => part.partition === deciding.partition) : pending;
+      if (error instanceof MissingStateError && named && pending.rounds < maxRounds) {
         named.extraStreams.push(error.stream);
         round.postponed.push(pending);
         return;
