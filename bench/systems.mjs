@@ -161,7 +161,7 @@ export async function startProgram(name, program, args, port) {
   });
   for (const giveUp = Date.now() + 10_000; Date.now() < giveUp; await sleep(20)) {
     const probe = net.connect(port, '127.0.0.1');
-    const answers = await Promise.race([once(probe, 'connect').then(() => true), once(probe, 'error').then(() => false)]);
+    const answers = await once(probe, 'connect').then(() => true, () => false);
     probe.destroy();
     if (answers) return { pid: child.pid, signal: (signal) => child.kill(signal) };
   }

@@ -46,7 +46,7 @@ export async function startEdge(query) {
   const port = await freePort();
   const directory = mkdtempSync(join(runDirectory(), 'edge-'));
   chmodSync(directory, 0o755);
-  const { service } = await start(program, directory, port, { command: query, query });
+  const { service } = await start(program, directory, port, { command: query, query }, 16);
   const stop = () => service.end('SIGQUIT');
   atEnd(stop);
   return { host: '127.0.0.1', port, stop };

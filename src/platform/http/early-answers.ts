@@ -65,10 +65,22 @@ export class EarlyAnswers {
     const status = isKnown ? 304 : 200;
     const { head, encoding } = this.prepare(cached);
     response.writeHead(status, isKnown ? [...head.slice(0, -4), 'request-id', id] : [...head, 'request-id', id]);
-    if (isKnown || method === 'HEAD') response.end();
-    else response.end(cached.text, encoding);
+    this.endSoon(isKnown || method === 'HEAD' ? () => response.end() : () => response.end(cached.text, encoding));
     this.common.answered({ id, method, url, route: cached.route }, status, performance.now() - beganMs);
     return true;
+  }
+
+  private readonly ends: (() => void)[] = [];
+
+  /**
+   * What is answered in one turn of the event loop leaves at its end, one behind the other. Written in between, each woke a
+   * client that had gone to sleep since the last one: 28 µs of a write's system call, of 64 a read took.
+   */
+  private endSoon(end: () => void): void {
+    if (this.ends.push(end) > 1) return;
+    setImmediate(() => {
+      for (const each of this.ends.splice(0)) each();
+    });
   }
 
   private find(url: string, headers: IncomingMessage['headers']): CachedAnswer | undefined {
