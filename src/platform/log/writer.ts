@@ -97,7 +97,7 @@ interface Round {
   readonly layers: Map<number, LayeredStates>;
   readonly events: Map<number, RecordedEvent[]>;
   readonly expected: Map<number, PartitionView & { readonly recordedAt: string }>;
-  /** Partitions that take part together or not at all: from each to another one of its group, or to itself. */
+  /** Partitions that take part together or not at all, as disjoint sets: from each to another of its group. Alone: absent. */
   readonly groups: Map<number, number>;
   readonly postponed: Pending[];
 }
@@ -540,9 +540,8 @@ export class LogWriter {
   /** Adds what was decided for a step to the round. Returns whether there is anything to write of it. */
   private enter({ step, decision, touched }: Taken, round: Round, { write: { commandId, metadata: cause } }: Pending): boolean {
     const { write, partition } = step;
-    const { head } = round.expected.get(partition)!;
+    const { head, recordedAt } = round.expected.get(partition)!;
     const events = round.events.get(partition)!;
-    const { recordedAt } = round.expected.get(partition)!;
     const metadata: EventMetadata = { commandId: write.commandId, ...write.metadata };
     const due = round.snapshotsDue.get(partition)!;
     decision.events.forEach((event, index) => {
