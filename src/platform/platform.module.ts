@@ -32,7 +32,7 @@ import { Lifecycle } from './lifecycle.js';
 import { EventCatalogue } from './log/catalogue.js';
 import { DatabaseClock } from './log/database-clock.js';
 import { StreamReader } from './log/stream-reader.js';
-import { TailBuffer } from './log/tail-buffer.js';
+import { NewEvents } from './log/new-events.js';
 import { LogWriter } from './log/writer.js';
 import { HealthController } from './observability/health.controller.js';
 import {
@@ -52,7 +52,6 @@ import { QueueMetrics } from './queue/queue-metrics.js';
 import { RedisJobs } from './queue/redis-jobs.js';
 import { WakeUps } from './queue/wake-ups.js';
 
-const tailEvents = 20_000;
 /** A process that only writes looks into a view now and then, for those who wait for what becomes of their orders. */
 const queryPoolSizeOfCommands = 2;
 
@@ -82,7 +81,7 @@ export class PlatformModule {
       { provide: Registry, useValue: registry },
       value(new MetricsPage(registry)),
       ...cataloguesOf(modules).map(value),
-      value(new TailBuffer(tailEvents)),
+      value(new NewEvents()),
       value(wakeUps),
       value(queueMetrics),
       value(new JobQueues(jobStore, wakeUps, queueMetrics, logger)),
@@ -108,15 +107,15 @@ export class PlatformModule {
       CommandGateway,
       {
         provide: LogWriter,
-        inject: [WriterPool, EventCatalogue, TailBuffer, DatabaseClock, WakeUps],
+        inject: [WriterPool, EventCatalogue, NewEvents, DatabaseClock, WakeUps],
         useFactory: (
           pool: WriterPool,
           catalogue: EventCatalogue,
-          tail: TailBuffer,
+          newEvents: NewEvents,
           clock: DatabaseClock,
           wakeUps: WakeUps,
         ) =>
-          new LogWriter(pool, catalogue, tail, clock, new WriterMetrics(registry), {
+          new LogWriter(pool, catalogue, newEvents, clock, new WriterMetrics(registry), {
             partitions: config.partitions,
             queueLimit: config.writerQueueLimit,
             stateCacheBytes: config.stateCacheBytes,
@@ -125,14 +124,14 @@ export class PlatformModule {
       },
       {
         provide: SagaRunner,
-        inject: [SagasPool, EventCatalogue, TailBuffer, Visibility, SagaCatalogue],
+        inject: [SagasPool, EventCatalogue, NewEvents, Visibility, SagaCatalogue],
         useFactory: (
           pool: SagasPool,
           catalogue: EventCatalogue,
-          tail: TailBuffer,
+          newEvents: NewEvents,
           visibility: Visibility,
           sagas: SagaCatalogue,
-        ) => new SagaRunner(pool, catalogue, tail, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
+        ) => new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
       },
       SagaCatalogue,
       CommandSteps,
@@ -174,14 +173,14 @@ export class PlatformModule {
       },
       {
         provide: ProjectionRunner,
-        inject: [ProjectionsPool, EventCatalogue, TailBuffer, ViewNews, ProjectionCatalogue],
+        inject: [ProjectionsPool, EventCatalogue, NewEvents, ViewNews, ProjectionCatalogue],
         useFactory: (
           pool: ProjectionsPool,
           catalogue: EventCatalogue,
-          tail: TailBuffer,
+          newEvents: NewEvents,
           news: ViewNews,
           views: ProjectionCatalogue,
-        ) => new ProjectionRunner(pool, catalogue, tail, news, consumerMetrics, () => views.consumers(), onPoison),
+        ) => new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison),
       },
       {
         provide: QueryGateway,
@@ -207,7 +206,7 @@ export class PlatformModule {
         ProjectionCatalogue,
         ProblemCatalogue,
         Audit,
-        TailBuffer,
+        NewEvents,
         ...(hasCommands ? [LogWriter, CommandGateway, CommandSteps] : []),
         ...(hasQueries ? [QueryGateway, QueryPool, StreamReader] : []),
       ],

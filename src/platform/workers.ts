@@ -8,7 +8,7 @@ import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
 import { SagaCatalogue } from './consumers/saga-catalogue.js';
 import { Pools } from './database/pools.js';
 import { hasSide } from './domain-module.js';
-import { TailBuffer } from './log/tail-buffer.js';
+import { NewEvents } from './log/new-events.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
 import { JobQueues } from './queue/job-queues.js';
@@ -48,7 +48,7 @@ export class Workers {
       this.runners.push(sagaRunner);
       this.addQueue('commands', { sweepIntervalMs, work: (isExpected) => inboxWorker.run(isExpected) });
       const sagas = app.get(SagaCatalogue, { strict: false });
-      app.get(TailBuffer, { strict: false }).onPush((events) => {
+      app.get(NewEvents, { strict: false }).onEvents((events) => {
         if (sagas.hasNews(events)) this.wakeUps.wake('sagas');
       });
       this.addQueue('sagas', {

@@ -79,7 +79,7 @@ describe('The projector', () => {
     const projector = new ConsumerRunner(
       writer.pools.projections,
       writer.catalogue,
-      writer.tail,
+      writer.newEvents,
       visibility,
       metrics,
       () => catalogue.consumers(),

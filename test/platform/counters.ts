@@ -4,7 +4,7 @@ import { EventCatalogue } from '../../src/platform/log/catalogue.js';
 import { DatabaseClock } from '../../src/platform/log/database-clock.js';
 import { Rejection, type Decide } from '../../src/platform/log/decision.js';
 import { stream, type Event, type EventModule, type Stream, type StreamType } from '../../src/platform/log/stream.js';
-import { TailBuffer } from '../../src/platform/log/tail-buffer.js';
+import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter, type Outcome, type Write } from '../../src/platform/log/writer.js';
 import { WriterMetrics } from '../../src/platform/observability/metrics.js';
 
@@ -100,9 +100,9 @@ export function startWriter(url: string, options: { stateCacheBytes?: number; qu
   const pools = createPools(url, 2, () => undefined);
   const catalogue = new EventCatalogue();
   catalogue.add(options.module ?? counters);
-  const tail = new TailBuffer(20_000);
+  const newEvents = new NewEvents();
   const committed: number[][] = [];
-  const writer = new LogWriter(pools.writer, catalogue, tail, new DatabaseClock(), new WriterMetrics(registry), {
+  const writer = new LogWriter(pools.writer, catalogue, newEvents, new DatabaseClock(), new WriterMetrics(registry), {
     partitions: 16,
     queueLimit: options.queueLimit ?? 10_000,
     stateCacheBytes: options.stateCacheBytes ?? 10_000_000,
@@ -112,7 +112,7 @@ export function startWriter(url: string, options: { stateCacheBytes?: number; qu
     writer,
     pools,
     catalogue,
-    tail,
+    newEvents,
     registry,
     committed,
     execute: (one: Write) => writer.execute(one),

@@ -126,7 +126,7 @@ describe('A saga', () => {
     const runner = new ConsumerRunner(
       writer.pools.sagas,
       writer.catalogue,
-      writer.tail,
+      writer.newEvents,
       new Visibility(writer.pools.log, () => undefined),
       new ConsumerMetrics(writer.registry, writer.pools.log),
       () => catalogue.consumers(),
@@ -170,7 +170,7 @@ describe('A saga', () => {
   test('is given the events that it names, and is neither asked about others nor woken for them', async () => {
     const process = await start([FollowMoves]);
     const news: boolean[] = [];
-    process.tail.onPush((events) => news.push(process.hasNews(events)));
+    process.newEvents.onEvents((events) => news.push(process.hasNews(events)));
     await process.execute(count('a', 5));
     await process.execute(move('a', 'b', 2, 'a'));
     await process.execute(count('a', 7));
@@ -179,6 +179,28 @@ describe('A saga', () => {
     expect(await process.value('to-B')).toBe(2);
     const { rows } = await database.pool.query('SELECT error FROM checkpoints WHERE failed_position IS NOT NULL');
     expect(rows).toEqual([]);
+  });
+
+  test('is past the events that it does not name, though it reads none of them', async () => {
+    const elsewhere = await start([]);
+    for (let by = 1; by <= 3; by++) await elsewhere.execute(count('a', by));
+    await elsewhere.execute(move('a', 'b', 2, 'a'));
+    await elsewhere.execute(count('a', 4));
+    const process = await start([FollowMoves]);
+    await step(process);
+    expect(await process.value('to-B')).toBe(2);
+    await step(process);
+    const { rows } = await database.pool.query('SELECT sum(p.head - c.position)::int AS lag FROM checkpoints c JOIN partitions p USING (partition)');
+    expect(rows).toEqual([{ lag: 0 }]);
+  });
+
+  test('is given the events that it names also where they are stored in a former version', async () => {
+    const elsewhere = await start([]);
+    await elsewhere.execute(count('a', 5));
+    await database.pool.query(`UPDATE events SET type = 'test.counted.v1', data = '{"name": "a", "amount": "7"}'`);
+    const process = await start([Echo]);
+    await step(process);
+    expect(await process.value('a-echo')).toBe(7);
   });
 
   test.each([

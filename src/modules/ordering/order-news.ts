@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { arrayLiteral } from '../../platform/database/array-literal.js';
 import { QueriesPool } from '../../platform/database/pools.js';
-import { TailBuffer } from '../../platform/log/tail-buffer.js';
+import { NewEvents } from '../../platform/log/new-events.js';
 import type { RecordedEvent } from '../../platform/log/recorded-event.js';
 import type { OrderEvent } from './domain/order.js';
 
@@ -29,11 +29,11 @@ export class OrderNews implements OnModuleDestroy {
   private hasEnded = false;
 
   constructor(
-    tail: TailBuffer,
+    newEvents: NewEvents,
     /** The primary's: a verdict is not told later because a replica is behind. */
     private readonly pool: QueriesPool,
   ) {
-    tail.onPush((events) => {
+    newEvents.onEvents((events) => {
       if (this.waiting.size > 0) this.hear(events);
     });
   }

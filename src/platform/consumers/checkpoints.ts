@@ -10,7 +10,7 @@ ON CONFLICT DO NOTHING`;
  * out until its next try is due.
  */
 export const claimCheckpointsSql = `
-SELECT c.consumer, c.partition, c.position, c.failed_position IS NOT NULL AS failed
+SELECT c.consumer, c.partition, c.position, p.head, c.failed_position IS NOT NULL AS failed
 FROM checkpoints c JOIN partitions p ON p.partition = c.partition
 WHERE c.consumer = ANY ($1::text[]) AND c.position < p.head
   AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())
@@ -28,6 +28,8 @@ export interface ClaimedCheckpoint {
   consumer: string;
   partition: number;
   position: number;
+  /** Of the partition, at the time of the claim. */
+  head: number;
   failed: boolean;
 }
 
@@ -44,12 +46,14 @@ SET failed_position = $3, failed_type = $4, error = $5, attempts = attempts + 1,
   retry_at = statement_timestamp() + least(300, power(2, least(attempts, 16))) * interval '1 second'
 WHERE consumer = $1 AND partition = $2`;
 
-/** Stored events after a position each, at most so many per partition. */
+/** Stored events after a position and up to another, at most so many per partition; of some types, or of all. */
 export const readEventsSql = `
 SELECT e.partition, e.position, e.type, e.data::text AS data, e.metadata::text AS metadata, e.recorded_at
-FROM unnest($1::smallint[], $2::bigint[]) AS w(partition, position) CROSS JOIN LATERAL (
+FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS w(partition, position, head) CROSS JOIN LATERAL (
   SELECT partition, position, type, data, metadata, recorded_at FROM events
-  WHERE partition = w.partition AND position > w.position ORDER BY position LIMIT $3) e
+  WHERE partition = w.partition AND position > w.position AND position <= w.head
+    AND ($5::text[] IS NULL OR type = ANY ($5::text[]))
+  ORDER BY position LIMIT $4) e
 ORDER BY e.partition, e.position`;
 
 export interface StoredEventRow {

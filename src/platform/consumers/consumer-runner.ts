@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { EventCatalogue } from '../log/catalogue.js';
 import { classify } from '../log/failures.js';
 import type { EventMetadata, RecordedEvent } from '../log/recorded-event.js';
-import type { TailBuffer } from '../log/tail-buffer.js';
+import type { NewEvents } from '../log/new-events.js';
 import type { ConsumerMetrics } from '../observability/metrics.js';
 import { lateMs, type Found } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
@@ -18,12 +18,15 @@ import {
 } from './checkpoints.js';
 import type { Announcer, Consumer, Move } from './consumer.js';
 import { keyHash } from './key-hash.js';
+import { TailBuffer, type Stretch } from './tail-buffer.js';
 
 const maxEventsPerRun = 5_000;
+/** Some 30 MB: what a process may have in front of consumers that are behind. */
+const maxHeldEvents = 20_000;
 
 /** What follows checkpoints, by partition, and the partitions in which there may be more. */
 interface Tail {
-  readonly events: Map<number, RecordedEvent[]>;
+  readonly stretches: Map<number, Stretch>;
   readonly unfinished: Set<number>;
 }
 
@@ -51,15 +54,18 @@ class PoisonEventError extends Error {
  */
 export class ConsumerRunner {
   private readonly consumers = new Map<string, Consumer>();
+  /** What its consumers take between them; undefined: all. */
+  private eventTypes: ReadonlySet<string> | undefined;
+  private readonly tail = new TailBuffer(maxHeldEvents, ({ type }) => this.eventTypes?.has(type) ?? true);
 
   constructor(
     private readonly pool: pg.Pool,
     private readonly catalogue: EventCatalogue,
-    private readonly tail: TailBuffer,
+    private readonly newEvents: NewEvents,
     private readonly announcer: Announcer,
     private readonly metrics: ConsumerMetrics,
     private readonly listConsumers: () => readonly Consumer[],
-    private readonly onPoison: (checkpoint: ClaimedCheckpoint, error: Error) => void = () => undefined,
+    private readonly onPoison: (where: { consumer: string; partition: number; position: number }, error: Error) => void = () => undefined,
   ) {}
 
   /** What it feeds, once it is prepared. */
@@ -69,7 +75,12 @@ export class ConsumerRunner {
 
   /** Before the first run, and once all modules have named their consumers. */
   async prepare(): Promise<void> {
-    for (const consumer of this.listConsumers()) this.consumers.set(consumer.name, consumer);
+    const consumers = this.listConsumers();
+    for (const consumer of consumers) this.consumers.set(consumer.name, consumer);
+    if (consumers.every(({ eventTypes }) => eventTypes)) {
+      this.eventTypes = new Set(consumers.flatMap(({ eventTypes }) => [...eventTypes!]));
+    }
+    this.newEvents.onEvents((events) => this.tail.push(events));
     await this.pool.query(createCheckpointsSql, [this.names]);
   }
 
@@ -79,12 +90,12 @@ export class ConsumerRunner {
     if (!isExpected && !now) return 'nothing';
     let claimed: ClaimedCheckpoint[] = [];
     try {
-      const { events, unfinished } = await this.transaction(async (client) => {
+      const { stretches, unfinished } = await this.transaction(async (client) => {
         claimed = await this.claim(client, this.names);
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });
-      if (now && this.isAnyLate(events, now)) return 'late';
+      if (now && this.isAnyLate(stretches, now)) return 'late';
       return unfinished.size > 0 ? 'more' : claimed.length > 0 ? 'some' : 'nothing';
     } catch (error) {
       const kind = classify(error);
@@ -104,13 +115,13 @@ export class ConsumerRunner {
   }
 
   /** Whether somebody should have been woken for one of these events, and was not. */
-  private isAnyLate(events: Map<number, RecordedEvent[]>, now: Date): boolean {
+  private isAnyLate(stretches: Map<number, Stretch>, now: Date): boolean {
     const consumers = [...this.consumers.values()];
-    return [...events.values()].some((all) =>
-      all.some(
+    return [...stretches.values()].some(({ events }) =>
+      events.some(
         (event) =>
           now.getTime() - Date.parse(event.recordedAt) > lateMs &&
-          consumers.some(({ concerns }) => concerns?.(event) ?? true),
+          consumers.some((consumer) => takes(consumer, event) && (consumer.concerns?.(event) ?? true)),
       ),
     );
   }
@@ -139,7 +150,7 @@ export class ConsumerRunner {
     const poison = error instanceof PoisonEventError ? error : undefined;
     if (!poison) throw error;
     this.metrics.poison.inc({ consumer });
-    this.onPoison({ consumer, partition, position: poison.position, failed: true }, poison);
+    this.onPoison({ consumer, partition, position: poison.position }, poison);
     const values = [consumer, partition, poison.position, poison.eventType, withoutNul(poison.message)];
     await this.pool.query(recordFailureSql, values);
   }
@@ -153,11 +164,10 @@ export class ConsumerRunner {
   private async advance(client: pg.PoolClient, claimed: ClaimedCheckpoint[], limit: number): Promise<Tail> {
     if (claimed.length === 0) {
       await client.query('COMMIT');
-      return { events: new Map(), unfinished: new Set() };
+      return { stretches: new Map(), unfinished: new Set() };
     }
     const started = performance.now();
     const tail = await this.read(client, claimed, limit);
-    const { events } = tail;
     const moves: Move[] = [];
     const statements: Promise<(() => void) | void>[] = [];
     let count = 0;
@@ -165,13 +175,11 @@ export class ConsumerRunner {
       const consumer = this.consumers.get(name)!;
       const batch: RecordedEvent[] = [];
       for (const { partition, position } of checkpoints) {
-        const all = events.get(partition) ?? [];
-        const first = all[0]?.position ?? 0;
-        const own = position + 1 === first ? all : all.filter((event) => event.position > position);
-        if (own.length === 0) continue;
+        const { events, upTo } = tail.stretches.get(partition)!;
+        if (upTo <= position) continue;
+        const own = events.filter((event) => event.position > position && takes(consumer, event));
         for (const event of own) batch.push(event);
-        const changed = changesOf(consumer, own);
-        moves.push({ consumer: name, partition, from: position, to: own.at(-1)!.position, changed });
+        moves.push({ consumer: name, partition, from: position, to: upTo, changed: changesOf(consumer, own) });
       }
       if (batch.length === 0) continue;
       count = Math.max(count, batch.length);
@@ -188,6 +196,7 @@ export class ConsumerRunner {
     this.metrics.runEvents.observe(count);
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
     this.announcer.committed(moves);
+    for (const { partition, to } of moves) this.tail.forget(partition, to);
     for (const result of results) if (result.status === 'fulfilled') result.value?.();
     return tail;
   }
@@ -206,37 +215,40 @@ export class ConsumerRunner {
     }
   }
 
-  /** The events after each partition's rearmost checkpoint: from memory where they are, else in one query. */
+  /** What follows each partition's rearmost checkpoint: from memory where it is there, else in one query. */
   private async read(
     client: pg.PoolClient,
     claimed: ClaimedCheckpoint[],
     limit: number,
   ): Promise<Tail> {
-    const events = new Map<number, RecordedEvent[]>();
+    const stretches = new Map<number, Stretch>();
     const unfinished = new Set<number>();
-    const partitions: number[] = [];
-    const positions: number[] = [];
+    const [partitions, positions, heads]: [number[], number[], number[]] = [[], [], []];
     for (const [partition, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.partition)) {
       const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position));
       const held = this.tail.after(partition, position, limit);
-      if (held && held.length > 0) {
-        events.set(partition, held);
-        if (held.length >= limit) unfinished.add(partition);
+      if (held) {
+        stretches.set(partition, held);
+        if (held.events.length >= limit) unfinished.add(partition);
       } else {
         partitions.push(partition);
         positions.push(position);
+        heads.push(checkpoints[0]!.head);
       }
     }
-    if (partitions.length === 0) return { events, unfinished };
+    if (partitions.length === 0) return { stretches, unfinished };
     const perPartition = Math.max(1, Math.floor(limit / partitions.length));
-    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, perPartition] };
-    for (const row of (await client.query<StoredEventRow>(read)).rows) {
-      const list = events.get(row.partition) ?? [];
-      events.set(row.partition, list);
-      list.push(this.upcast(row, limit));
-      if (list.length >= perPartition) unfinished.add(row.partition);
-    }
-    return { events, unfinished };
+    const types = this.eventTypes && this.catalogue.storedTypes(this.eventTypes);
+    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, heads, perPartition, types] };
+    const { rows } = await client.query<StoredEventRow>(read);
+    const byPartition = groupBy(rows, (row) => row.partition);
+    partitions.forEach((partition, index) => {
+      const events = (byPartition.get(partition) ?? []).map((row) => this.upcast(row, limit));
+      const isCut = events.length >= perPartition;
+      if (isCut) unfinished.add(partition);
+      stretches.set(partition, { events, upTo: isCut ? events.at(-1)!.position : heads[index]! });
+    });
+    return { stretches, unfinished };
   }
 
   private upcast(row: StoredEventRow, limit: number): RecordedEvent {
@@ -279,6 +291,10 @@ export function readStored(
   } catch (error) {
     throw onError(error);
   }
+}
+
+function takes({ eventTypes }: Consumer, { type }: RecordedEvent): boolean {
+  return eventTypes?.has(type) ?? true;
 }
 
 function changesOf(consumer: Consumer, events: readonly RecordedEvent[]): number[] {

@@ -15,7 +15,9 @@ export interface ConsumerSql {
 /** Whoever follows the log: a projection or a saga. Its name has one checkpoint per partition. */
 export interface Consumer {
   readonly name: string;
-  /** Whether an event gives it something to do, where that is not so of every event. Nobody is woken for others. */
+  /** The types of event that it takes. Absent: all. */
+  readonly eventTypes?: ReadonlySet<string>;
+  /** Whether an event that it takes gives it something to do, where that is not so of each. Nobody is woken for others. */
   concerns?(event: RecordedEvent): boolean;
   /**
    * Takes events, of any partitions, each partition's in the order of positions. What it writes counts exactly once

@@ -56,12 +56,11 @@ export class SagaCatalogue {
     for (const type of types) this.mappings.set(type, [...(this.mappings.get(type) ?? []), mapping]);
     return {
       name: saga.type,
-      concerns: (event) => types.has(event.type) && asksForSomething(mapping, event),
+      eventTypes: types,
+      concerns: (event) => asksForSomething(mapping, event),
       consume: async (events, sql) => {
         const commands = events.flatMap((event) =>
-          types.has(event.type)
-            ? commandsFor(mapping, event).map((request, index) => this.stored(saga.type, event, request, index))
-            : [],
+          commandsFor(mapping, event).map((request, index) => this.stored(saga.type, event, request, index)),
         );
         if (commands.length === 0) return;
         const taken = this.worker.hasRoomFor(commands.length);

@@ -21,6 +21,11 @@ export class EventCatalogue {
     return [...this.events.keys()];
   }
 
+  /** What events of these types may be stored as. An upcast tells what it makes only when it is run, so each may be. */
+  storedTypes(types: Iterable<string>): string[] {
+    return [...types, ...this.upcasts.keys()];
+  }
+
   streamsOf(event: Event): readonly Stream[] {
     const type = this.events.get(event.type);
     if (!type) throw new UnknownEventError(event.type);

@@ -14,7 +14,7 @@ import { refreshSql, type RefreshRow } from './refresh.js';
 import { evolved, LayeredStates, MissingStateError, newState, StateCache, stateFromJson, stateToJson } from './states.js';
 import type { VersionedState } from './states.js';
 import type { Stream } from './stream.js';
-import type { TailBuffer } from './tail-buffer.js';
+import type { NewEvents } from './new-events.js';
 
 /** A command for the log: what it decides on, and the decision. */
 export interface Write<Answer = unknown> extends Part {
@@ -137,7 +137,7 @@ export class LogWriter {
   constructor(
     private readonly pool: pg.Pool,
     private readonly catalogue: EventCatalogue,
-    private readonly tail: TailBuffer,
+    private readonly newEvents: NewEvents,
     private readonly clock: DatabaseClock,
     private readonly metrics: WriterMetrics,
     private readonly options: {
@@ -427,7 +427,6 @@ export class LogWriter {
     if (known && known.head + missed.length !== view.head) {
       this.cache.forget(partition);
       loaded?.clear();
-      this.tail.reset(partition);
     } else {
       for (const event of missed) {
         for (const stream of this.catalogue.streamsOf(event)) {
@@ -438,7 +437,7 @@ export class LogWriter {
           loaded?.set(stream.name, entry);
         }
       }
-      this.tail.push(partition, missed);
+      this.newEvents.tell(missed);
     }
     this.views.set(partition, view);
     this.stale.delete(partition);
@@ -626,7 +625,7 @@ export class LogWriter {
       this.cache.put(partition, entry);
       this.loaded.get(partition)?.set(entry.stream.name, entry);
     }
-    this.tail.push(partition, events);
+    this.newEvents.tell(events);
     const contention = this.contention.get(partition) ?? 0;
     if (contention > 0) this.contention.set(partition, contention - 1);
   }
