@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
+import { faultPoint } from '../fault-points.js';
 import { formatToken } from '../http/consistency-token.js';
 import { ProblemCatalogue } from '../http/problem.js';
 import { problemBody } from '../http/problem.filter.js';
@@ -50,7 +51,9 @@ export class CommandGateway {
     }
     const { metadata } = request;
     const outcome = await this.execute(new command(input, { commandId, metadata, record }), command.type);
-    return this.answer(afterwards ? await afterwards(outcome) : outcome, request);
+    const answered = afterwards ? await afterwards(outcome) : outcome;
+    faultPoint('http: before answer');
+    return this.answer(answered, request);
   }
 
   private async execute(command: LogCommand<object>, type: string): Promise<Outcome> {
@@ -74,7 +77,9 @@ export class CommandGateway {
     fingerprint: string,
   ): Promise<string> {
     const command = { partition, commandId, type, payload, metadata, fingerprint };
+    faultPoint('inbox: before accept');
     const { isNew, fingerprint: first } = await this.inbox.accept(command);
+    faultPoint('inbox: after accept');
     if (first !== fingerprint) throw keyReused();
     if (isNew) this.wakeUps.wake('commands');
     else void reply.header('idempotency-replayed', 'true');

@@ -1,5 +1,6 @@
 import type { CommandBus } from '@nestjs/cqrs';
 import { UnavailableError } from '../errors.js';
+import { faultPoint } from '../fault-points.js';
 import type { Outcome } from '../log/writer.js';
 import type { InboxMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
@@ -50,6 +51,7 @@ export class InboxWorker {
 
   /** Starts commands that are claimed for this process. */
   take(claimed: readonly ClaimedCommand[]): void {
+    if (claimed.length > 0) faultPoint('inbox: after claim');
     for (const command of claimed) {
       const run = this.runOne(command).finally(() => this.running.delete(run));
       this.running.add(run);

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { faultPoint } from '../fault-points.js';
 import type { EventCatalogue } from '../log/catalogue.js';
 import { classify } from '../log/failures.js';
 import type { EventMetadata, RecordedEvent } from '../log/recorded-event.js';
@@ -192,7 +193,9 @@ export class ConsumerRunner {
     const values = [moves.map((move) => move.consumer), moves.map((move) => move.partition), moves.map((move) => move.to)];
     const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values };
     const announcement = this.announcer.statement?.(moves);
+    faultPoint('consumers: before commit');
     await Promise.all([client.query(move), announcement && client.query(announcement), client.query('COMMIT')]);
+    faultPoint('consumers: after commit');
     this.metrics.runEvents.observe(count);
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
     this.announcer.committed(moves);

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { OverloadedError, UnavailableError } from '../errors.js';
+import { faultPoint } from '../fault-points.js';
 import type { WriterMetrics } from '../observability/metrics.js';
 import { AppendRows, appendSql, checkSql, type AppendResultRow, type KnownCommand } from './append.js';
 import type { EventCatalogue } from './catalogue.js';
@@ -299,8 +300,10 @@ export class LogWriter {
       }
       await this.refresh(client, partitions, todo);
       round.current = this.decide(todo);
+      faultPoint('writer: before append');
       const result = await this.append(client, round.current);
       if (lockFirst) await client.query('COMMIT');
+      faultPoint('writer: after append');
       this.metrics.commitSeconds.observe((performance.now() - started) / 1_000);
       return this.settle(round.current, result);
     } catch (error) {
