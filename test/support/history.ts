@@ -2,11 +2,11 @@ import type { Answer } from './client.js';
 
 /** What a client can say of one attempt. Unknown is not failed: it may have happened. */
 export type Fate =
-  /** 2xx: it happened. */
+  /** 2xx: it happened. 304: it is as the client has it. */
   | 'acknowledged'
   /** The domain's no: it did not happen. */
   | 'refused'
-  /** 503 before anything was tried: it did not happen. */
+  /** 503 before anything was tried: it did not happen, or is not to be seen yet. */
   | 'turned away'
   /** No answer, or one that says that nobody knows. */
   | 'unknown'
@@ -30,12 +30,14 @@ export interface Operation {
   readonly attempts: Attempt[];
 }
 
+const turningAway = new Set(['overloaded', 'starting', 'shutting-down', 'projection-behind']);
+
 export function fateOf({ status, body }: Answer): Fate {
-  if (status === 200 || status === 201 || status === 202) return 'acknowledged';
+  if (status === 200 || status === 201 || status === 202 || status === 304) return 'acknowledged';
   if (status === 404 || status === 409) return 'refused';
   const { code } = body as { code?: string };
   if (status === 503 && code === 'database-unavailable') return 'unknown';
-  if (status === 503 && ['overloaded', 'starting', 'shutting-down'].includes(code!)) return 'turned away';
+  if (status === 503 && turningAway.has(code!)) return 'turned away';
   return 'unexpected';
 }
 
