@@ -15,6 +15,8 @@ export interface RequestOptions {
   /** Sent as JSON, unless it is a string or a Buffer, which are sent as they are. */
   readonly body?: unknown;
   readonly contentType?: string | null;
+  /** How long the server may say nothing; then there is no answer. Default: for ever. */
+  readonly timeoutMs?: number;
 }
 
 /** A keep-alive HTTP client of one server. Rejects when there is no answer. */
@@ -27,7 +29,7 @@ export class HttpClient {
     return this.server.url;
   }
 
-  request(method: string, path: string, { headers = {}, body, contentType }: RequestOptions = {}): Promise<Answer> {
+  request(method: string, path: string, { headers = {}, body, contentType, timeoutMs }: RequestOptions = {}): Promise<Answer> {
     const payload =
       body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
     const { hostname, port } = new URL(this.server.url);
@@ -57,6 +59,7 @@ export class HttpClient {
         },
       );
       outgoing.on('error', reject);
+      if (timeoutMs) outgoing.setTimeout(timeoutMs, () => outgoing.destroy(new Error(`no answer for ${timeoutMs} ms`)));
       outgoing.end(payload);
     });
   }

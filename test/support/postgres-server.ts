@@ -19,8 +19,8 @@ export interface PostgresServer {
 }
 
 /** A PostgreSQL of the test's own, with default durability, to be crashed. */
-export async function startPostgresServer(settings: Record<string, string> = {}): Promise<PostgresServer> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'rialto-server-'));
+export async function startPostgresServer(settings: Record<string, string> = {}, parent = tmpdir()): Promise<PostgresServer> {
+  const dataDir = await mkdtemp(join(parent, 'rialto-server-'));
   await chmod(dataDir, 0o755); // Root runs the server as another user.
   let server = await startEmbeddedPostgres({ dataDir, settings });
   return {

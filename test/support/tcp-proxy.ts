@@ -39,10 +39,14 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** The database's address through this proxy. */
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /** The server's address through this proxy. */
   urlOf(databaseUrl: string): string {
     const url = new URL(databaseUrl);
-    url.port = String((this.server.address() as AddressInfo).port);
+    url.port = String(this.port);
     url.hostname = '127.0.0.1';
     return url.href;
   }
@@ -77,6 +81,11 @@ export class TcpProxy {
   /** Resolves when such a message has come by and its connection was cut. */
   async cutOnce(cut: Cut): Promise<void> {
     await new Promise<void>((done) => (this.cut = { ...cut, done }));
+  }
+
+  /** Waits for no message any more. */
+  cutNothing(): void {
+    this.cut = undefined;
   }
 
   async close(): Promise<void> {
