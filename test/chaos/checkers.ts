@@ -241,9 +241,10 @@ function boundsOf({ attempts }: Operation, promise: string | null | undefined): 
 
 // ---- Helpers
 
-type Named = readonly (readonly [name: string, value: string])[];
+export type Named = readonly (readonly [name: string, value: string])[];
 
-function differences(table: string, expected: Named, actual: Named): string[] {
+/** Of a table's rows, by name: what is missing, too much, or otherwise. */
+export function differences(table: string, expected: Named, actual: Named): string[] {
   const wrong: string[] = [];
   const there = new Map(actual);
   if (there.size !== actual.length) wrong.push(`${table} has ${actual.length - there.size} rows twice`);
@@ -256,7 +257,7 @@ function differences(table: string, expected: Named, actual: Named): string[] {
   return wrong;
 }
 
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
   for (const item of items) {
     const key = keyOf(item);

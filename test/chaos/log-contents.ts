@@ -43,8 +43,12 @@ export interface ReadTables {
 }
 
 /** As of one moment. */
-export async function readLog(pool: pg.Pool): Promise<LogContents> {
-  return atOneMoment(pool, async (rows) => ({
+export function readLog(pool: pg.Pool): Promise<LogContents> {
+  return atOneMoment(pool, logContents);
+}
+
+export async function logContents(rows: Rows): Promise<LogContents> {
+  return {
     partitions: await rows(`SELECT partition, head::float8 AS head FROM partitions ORDER BY partition`),
     events: await rows(`
       SELECT partition, position::float8 AS position, stream, version, type, data, metadata->>'commandId' AS "commandId",
@@ -56,18 +60,22 @@ export async function readLog(pool: pg.Pool): Promise<LogContents> {
       SELECT partition, command_id AS "commandId", status, first_position::float8 AS "firstPosition",
         last_position::float8 AS "lastPosition"
       FROM commands`),
-  }));
+  };
 }
 
-export async function readTables(pool: pg.Pool): Promise<ReadTables> {
-  return atOneMoment(pool, async (rows) => ({
+export function readTables(pool: pg.Pool): Promise<ReadTables> {
+  return atOneMoment(pool, ledgerTables);
+}
+
+export async function ledgerTables(rows: Rows): Promise<ReadTables> {
+  return {
     accounts: await rows(`
       SELECT ledger, account_id AS "accountId", currency, balance::text, pending_in::text AS "pendingIn",
         pending_out::text AS "pendingOut", version, closed_at IS NOT NULL AS closed
       FROM ledger_accounts`),
     trialBalances: await rows(`
       SELECT ledger, currency, accounts::text, debits::text, credits::text FROM ledger_trial_balances`),
-  }));
+  };
 }
 
 /** Resolves when every projection has come to the end of the log. */
@@ -79,9 +87,10 @@ export async function projectionsHaveCaughtUp(pool: pg.Pool): Promise<void> {
   );
 }
 
-type Rows = <Row>(sql: string) => Promise<Row[]>;
+export type Rows = <Row>(sql: string) => Promise<Row[]>;
 
-async function atOneMoment<T>(pool: pg.Pool, read: (rows: Rows) => Promise<T>): Promise<T> {
+/** What is read is of one moment, however many statements it takes. */
+export async function atOneMoment<T>(pool: pg.Pool, read: (rows: Rows) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');

@@ -244,3 +244,27 @@ function operationOf(attempts: readonly Entry[]): Operation {
     mayHaveHappened: !isRead(action) && attempts.some(({ fate }) => fate === 'unknown' || fate === 'unexpected'),
   };
 }
+
+/** What became of an operation, as far as its client can know. */
+export type Outcome =
+  /** It was done as answered, and only then. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  | { readonly kind: 'done'; readonly status: number; readonly body: any }
+  | { readonly kind: 'refused'; readonly status: number; readonly code: string }
+  /** It may be done, at any time, or never: nobody knows, or it was accepted for later. */
+  | { readonly kind: 'open' }
+  /** It was turned away whenever it was asked for. */
+  | { readonly kind: 'not tried' };
+
+export function outcomeOf({ verdict, mayHaveHappened }: Operation): Outcome {
+  if (!verdict) return { kind: mayHaveHappened ? 'open' : 'not tried' };
+  const { fate, status = 0, body } = verdict;
+  if (fate === 'refused') return { kind: 'refused', status, code: body?.code };
+  if (status === 202 && body?.commandId !== undefined) return { kind: 'open' };
+  return { kind: 'done', status, body };
+}
+
+/** The numbers of an operation's attempts that say most of it: its verdict, or all. */
+export function numbersOf({ verdict, attempts }: Operation): number[] {
+  return verdict ? [verdict.number] : attempts.map(({ number }) => number);
+}

@@ -1,0 +1,194 @@
+import type { LogContents } from '../chaos/log-contents.js';
+import { isRead } from './actions.js';
+import type { Entry, Fault, History } from './history.js';
+import type { Replay } from './replay.js';
+import { violation, type CheckerId, type Violation } from './violation.js';
+
+/**
+ * What reads may answer with. An answer says which version of its stream it is of (accounts and stock in the body,
+ * orders in the ETag), so it can be held to the log:
+ *
+ * - C8: with a token, it is no older than the last of the stream's events up to the token, nor is the token it comes
+ *   with;
+ * - C9: whoever sends the token of a former read of the same thing gets no earlier version than then;
+ * - C10: the version exists, what is said of it is what the log made of it, it was not answered before it was recorded,
+ *   and without a token it is not older than `staleMs` while no fault is active. A cache's age can only be seen that
+ *   way: an answer does not say where it comes from.
+ *
+ * A resource that is not there (404) counts as version 0.
+ */
+export function readsGoneWrong(history: History, log: LogContents, folded: Replay, bounds: ReadBounds = usualBounds): Violation[] {
+  const found: Violation[] = [];
+  const heads = new Map(log.partitions.map(({ partition, head }) => [partition, head]));
+  const lastSeen = new Map<string, Seen>();
+  const startedAtMs = Date.parse(history.run.startedAt);
+  const isCalm = calmTimes(history.faults, bounds);
+  for (const entry of [...history.entries].sort((a, b) => a.invokedAtMs - b.invokedAtMs)) {
+    if (!isRead(entry.action) || entry.endedAtMs === undefined) continue;
+    const say = (checker: CheckerId, sentence: string, others: number[] = [], events: string[] = []) =>
+      found.push(violation(checker, `#${entry.number} ${sentence}`, [...others, entry.number], events));
+    const sent = tokenOf(entry.tokenSent);
+    const received = tokenOf(entry.tokenReceived);
+    for (const [partition, position] of received) {
+      if (position > (heads.get(partition) ?? 0)) say('C10', `is as of ${partition}@${position}, and that partition ends at ${heads.get(partition) ?? 0}`);
+      const least = sent.get(partition) ?? 0;
+      if (position < least) say('C8', `was asked for as of ${partition}@${least}, and is as of ${partition}@${position}`);
+    }
+    for (const answer of answersOf(entry)) {
+      const events = eventsOf(answer, folded);
+      const { name, version } = answer;
+      const last = events.at(-1);
+      const partition = last?.partition;
+      const due = partition === undefined ? 0 : countUpTo(events, sent.get(partition) ?? 0);
+      if (version < due) {
+        const { position } = events[due - 1]!;
+        say('C8', `says version ${version} of ${name}, and its token stands for version ${due}`, [], [`${partition}@${position}`]);
+      }
+      if (version > events.length) say('C10', `says version ${version} of ${name}, and there are ${events.length}`);
+      const wrong = contradiction(answer, folded);
+      if (wrong) say('C10', `says of version ${version} of ${name} ${wrong}`, [], [`${partition}@${events[version - 1]!.position}`]);
+      const recordedAtMs = version > 0 && version <= events.length ? Date.parse(events[version - 1]!.recordedAt) - startedAtMs : 0;
+      if (recordedAtMs > entry.endedAtMs + bounds.clocksMs) {
+        say('C10', `says version ${version} of ${name} ${Math.round(recordedAtMs - entry.endedAtMs)} ms before that was recorded`);
+      }
+      if (isCalm(entry)) {
+        const before = startedAtMs + entry.invokedAtMs - bounds.staleMs;
+        const old = events.findLastIndex(({ recordedAt }) => Date.parse(recordedAt) < before) + 1;
+        if (version < old) say('C10', `says version ${version} of ${name}, and version ${old} is more than ${bounds.staleMs} ms older than it`);
+      }
+      remember(entry, name, version, received, sent, say);
+    }
+  }
+  return found;
+
+  function remember(entry: Entry, name: string, version: number, received: Token, sent: Token, say: (c: CheckerId, s: string, o: number[]) => void): void {
+    const key = `${entry.client} ${name}`;
+    const before = lastSeen.get(key);
+    const follows =
+      before && before.endedAtMs <= entry.invokedAtMs && [...before.token].every(([partition, position]) => (sent.get(partition) ?? 0) >= position);
+    if (follows && version < before.version) {
+      say('C9', `says version ${version} of ${name}, and client ${entry.client} had seen version ${before.version} and said so`, [before.number]);
+    }
+    if (received.size > 0) lastSeen.set(key, { version, token: received, endedAtMs: entry.endedAtMs!, number: entry.number });
+  }
+}
+
+export interface ReadBounds {
+  /** How old an answer without a token may be while no fault is active. */
+  readonly staleMs: number;
+  /** How far the clocks of the recorder and of the database may be apart. */
+  readonly clocksMs: number;
+}
+
+export const usualBounds: ReadBounds = { staleMs: 10_000, clocksMs: 500 };
+
+type Token = ReadonlyMap<number, number>;
+
+interface Seen {
+  readonly version: number;
+  readonly token: Token;
+  readonly endedAtMs: number;
+  readonly number: number;
+}
+
+export function tokenOf(text: string | undefined): Token {
+  const token = new Map<number, number>();
+  for (const part of text?.split(',') ?? []) {
+    const [partition, position] = part.split('@').map(Number);
+    token.set(partition!, Math.max(token.get(partition!) ?? 0, position!));
+  }
+  return token;
+}
+
+interface ReadAnswer {
+  /** As the replay names the stream. */
+  readonly name: string;
+  readonly version: number;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly body?: any;
+}
+
+/** The streams that an answer says something of. */
+function answersOf({ action, status, body, etag }: Entry): ReadAnswer[] {
+  const isAbsent = status === 404;
+  if (status !== 200 && !isAbsent) return [];
+  switch (action.kind) {
+    case 'read-account': {
+      const name = `account/${action.ledger}/${action.accountId}`;
+      return [isAbsent ? { name, version: 0 } : { name, version: body.version, body }];
+    }
+    case 'list-accounts':
+      if (isAbsent) return [];
+      return body.items.map((item: { accountId: string; version: number }) => ({
+        name: `account/${action.ledger}/${item.accountId}`,
+        version: item.version,
+        body: item,
+      }));
+    case 'read-stock': {
+      const name = `sku/${action.sku}`;
+      return [isAbsent ? { name, version: 0 } : { name, version: body.version, body }];
+    }
+    case 'read-order': {
+      const name = `order/${action.orderId}`;
+      const version = Number(/^"(\d+)"$/.exec(etag ?? '')?.[1] ?? NaN);
+      if (isAbsent) return [{ name, version: 0 }];
+      return Number.isNaN(version) ? [] : [{ name, version, body }];
+    }
+    default:
+      return [];
+  }
+}
+
+function eventsOf({ name }: ReadAnswer, { accounts, stock, orders }: Replay) {
+  const versions = accounts.get(name) ?? stock.get(name) ?? orders.get(name) ?? [];
+  return versions.map(({ event }) => event);
+}
+
+function countUpTo(events: readonly { readonly position: number }[], position: number): number {
+  return events.findLastIndex((event) => event.position <= position) + 1;
+}
+
+/** What an answer says otherwise than the log. What is reserved changes with time alone, and is left out. */
+function contradiction({ name, version, body }: ReadAnswer, { accounts, stock, orders }: Replay): string | undefined {
+  if (!body || version < 1) return undefined;
+  const account = accounts.get(name)?.[version - 1];
+  if (account) {
+    const { balance, pendingIn, pendingOut } = account;
+    const [said, is] = [`${body.balance} +${body.pendingIn} −${body.pendingOut}`, `${balance} +${pendingIn} −${pendingOut}`];
+    return said === is ? undefined : `that its balance is ${said}, and it was ${is}`;
+  }
+  const level = stock.get(name)?.[version - 1];
+  if (level) return body.onHand === level.onHand ? undefined : `that ${body.onHand} are on hand, and ${level.onHand} were`;
+  const order = orders.get(name)?.[version - 1];
+  if (order) return body.status === order.status ? undefined : `that it is ${body.status}, and it was ${order.status}`;
+  return undefined;
+}
+
+/** Reads without a token, so long after every fault and before the next that nothing of it is left. */
+function calmTimes(faults: readonly Fault[], { staleMs }: ReadBounds): (entry: Entry) => boolean {
+  const recoveryMs = 3 * staleMs;
+  return ({ tokenSent, invokedAtMs, endedAtMs }) =>
+    tokenSent === undefined &&
+    faults.every(({ beganAtMs, healedAtMs = Infinity }) => endedAtMs! < beganAtMs || invokedAtMs > healedAtMs + recoveryMs);
+}
+
+/** The sums that reads of a whole ledger answer with are those of one moment, in which no money is on its way (C1). */
+export function sumsGoneWrong({ entries }: Pick<History, 'entries'>): Violation[] {
+  const found: Violation[] = [];
+  for (const { number, action, status, body } of entries) {
+    if (status !== 200) continue;
+    if (action.kind === 'read-trial-balance') {
+      for (const [currency, { debits, credits }] of Object.entries<{ debits: string; credits: string }>(body.currencies)) {
+        if (debits !== credits) found.push(violation('C1', `#${number} says ${debits} ${currency} of debits and ${credits} of credits`, [number]));
+      }
+    }
+    const isWhole = action.kind === 'list-accounts' && body.nextCursor === null && !/cursor=|prefix=/.test(action.query ?? '');
+    if (!isWhole) continue;
+    const sums = new Map<string, bigint>();
+    for (const { currency, balance } of body.items) sums.set(currency, (sums.get(currency) ?? 0n) + BigInt(balance));
+    for (const [currency, sum] of sums) {
+      if (sum !== 0n) found.push(violation('C1', `#${number} lists balances that add up to ${sum} ${currency}`, [number]));
+    }
+  }
+  return found;
+}
