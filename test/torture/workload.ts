@@ -254,7 +254,7 @@ class Client {
       { weight: 3, make: () => this.pending((one) => ({ kind: 'void', ...one })) },
       { weight: 5, make: () => this.reversal() },
       { weight: 6, make: () => ({ kind: 'receive-stock', sku: this.anySku(), quantity: dice.between(1, 8), reference: this.newId('receipt') }) },
-      { weight: 2, make: () => ({ kind: 'adjust-stock', sku: this.anySku(), delta: dice.oneOf([-2, -1, 1, 2]), reason: 'counted' }) },
+      { weight: 2, make: () => ({ kind: 'adjust-stock', sku: this.anySku(), delta: dice.oneOf([-2, -1, 1, 2]), reason: this.newId('count') }) },
       { weight: 14, make: () => this.reservation() },
       { weight: 5, make: () => this.reserved((one) => ({ kind: 'release', ...one })) },
       { weight: 5, make: () => this.reserved((one) => ({ kind: 'commit', ...one })) },

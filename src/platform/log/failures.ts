@@ -2,13 +2,14 @@
  * What a failed statement means for the batch that it carried.
  *
  * - `unreachable`: the connection broke or the server is not there. A commit may have happened.
- * - `transient`: Postgres rolled it back and it will work when tried again (deadlock, serialisation, lock timeout).
+ * - `transient`: Postgres rolled it back and it will work when tried again: at once (deadlock, serialisation, lock
+ *   timeout), or when somebody has made room (disk, memory, connections) or mended the disk.
  * - `duplicate`: a unique key was violated: a state was not what the log says.
  * - `rejected`: anything else. Postgres rolled it back and will do so every time.
  */
 export type FailureKind = 'unreachable' | 'transient' | 'duplicate' | 'rejected';
 
-const transient = new Set(['40001', '40P01', '55P03', '53300', '53400']);
+const transient = new Set(['40001', '40P01', '55P03', '53000', '53100', '53200', '53300', '53400', '58030']);
 
 export function classify(error: unknown): FailureKind {
   const { code, message } = error as { code?: string; message?: string };

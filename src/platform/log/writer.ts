@@ -645,9 +645,12 @@ export class LogWriter {
     const open = todo.filter((pending) => this.inFlight.get(pending.write.commandId) === pending);
     for (const partition of partitionsOf(open)) this.markStale(partition);
     if (kind === 'unreachable') return this.afterLostAnswer(open, round, error);
-    if (kind === 'transient' && failures <= 10) {
+    if (kind === 'transient') {
       await pause(failures);
-      return open;
+      if (failures <= 10) return open;
+      const reason = new UnavailableError('database-unavailable', 'the database does not take it now', error);
+      for (const pending of open) pending.reject(reason);
+      return [];
     }
     if (kind === 'duplicate' && failures <= 2) {
       // An id that was taken for new is not, or a state was not what the log says: read everything anew, locked.
