@@ -12,8 +12,10 @@ export interface Seen {
   /** The effect is this long after the invocation, and so long before the answer. */
   readonly beforeMs?: number;
   readonly afterMs?: number;
-  /** It took effect, and its client never heard of it. */
+  /** It took effect, and its client did not hear of it. */
   readonly isLost?: boolean;
+  /** The client asks again, with the same key, and hears of it then. */
+  readonly askedAgainAfterMs?: number;
 }
 
 type Happened = readonly [type: string, stream: string, data: object, links?: readonly string[]];
@@ -55,7 +57,7 @@ export class Pretend {
 
   /** The system does it now, at once; the client sees it as `seen` says. */
   do(action: Action, seen: Seen = {}): Entry {
-    const { client = 1, server = 'all-1', tokenSent, beforeMs = 2, afterMs = 3, isLost } = seen;
+    const { client = 1, server = 'all-1', tokenSent, beforeMs = 2, afterMs = 3, isLost, askedAgainAfterMs } = seen;
     this.nowMs += 10;
     const isRead = action.kind.startsWith('read-');
     const answer = isRead ? this.read(action as Read) : this.write(action as Write);
@@ -63,18 +65,19 @@ export class Pretend {
     const key = isRead ? undefined : (seen.key ?? `key-${++this.keys}`);
     const asked = { number: this.entries.length + 1, client, server, action, ...(key && { key }), ...(tokenSent && { tokenSent }) };
     const times = { invokedAtMs: this.nowMs - beforeMs, endedAtMs: this.nowMs + afterMs };
-    const entry: Entry = isLost
-      ? { ...asked, ...times, fate: 'unknown', error: 'ECONNRESET' }
-      : {
-          ...asked,
-          ...times,
-          fate: status < 300 ? 'acknowledged' : 'refused',
-          status,
-          body,
-          ...(token && { tokenReceived: token }),
-          ...(etag && { etag }),
-        };
+    const answered = {
+      fate: status < 300 ? 'acknowledged' : 'refused',
+      status,
+      body,
+      ...(token && { tokenReceived: token }),
+      ...(etag && { etag }),
+    } as const;
+    const entry: Entry = isLost ? { ...asked, ...times, fate: 'unknown', error: 'ECONNRESET' } : { ...asked, ...times, ...answered };
     this.entries.push(entry);
+    if (askedAgainAfterMs !== undefined) {
+      const invokedAtMs = times.endedAtMs + askedAgainAfterMs;
+      this.entries.push({ ...asked, number: entry.number + 1, invokedAtMs, endedAtMs: invokedAtMs + 2, ...answered, isReplayed: true });
+    }
     return entry;
   }
 
@@ -424,9 +427,13 @@ export function pretendRun(seed: number, operations: number): Pretend {
 
   for (let i = 0; i < operations; i++) {
     if (i % 1_000 === 500) system.fault(['postgres-crash', 'process-kill', 'redis-freeze'][below(3)]!, `node-${below(3) + 1}`, 200 + below(3_000));
-    // Some are seen long after they were done.
+    // Some are seen long after they were done; some never.
     const slow = below(50) === 0 ? 400 : 60;
-    system.do(anything(String(i)), { client: 1 + below(12), server: `node-${below(3) + 1}`, beforeMs: 1 + below(slow), afterMs: 1 + below(slow), isLost: below(100) === 0 });
+    const isLost = below(100) === 0;
+    const askedAgain = isLost && below(20) > 0 ? { askedAgainAfterMs: below(1_000) } : {};
+    const [client, server] = [1 + below(12), `node-${below(3) + 1}`];
+    const action = anything(String(i));
+    system.do(action, { client, server, beforeMs: 1 + below(slow), afterMs: 1 + below(slow), isLost, ...(!action.kind.startsWith('read-') && askedAgain) });
   }
   return system;
 }
