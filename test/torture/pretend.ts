@@ -49,10 +49,8 @@ export class Pretend {
   private nowMs = 0;
   private keys = 0;
 
-  /** Time goes on. */
-  wait(ms: number): this {
-    this.nowMs += ms;
-    return this;
+  get isUnderFault(): boolean {
+    return (this.faults.at(-1)?.healedAtMs ?? 0) > this.nowMs;
   }
 
   /** The system does it now, at once; the client sees it as `seen` says. */
@@ -83,7 +81,6 @@ export class Pretend {
 
   fault(name: string, target: string, lastsMs: number): this {
     this.faults.push({ name, target, beganAtMs: this.nowMs, healedAtMs: this.nowMs + lastsMs });
-    this.nowMs += lastsMs;
     return this;
   }
 
@@ -426,10 +423,10 @@ export function pretendRun(seed: number, operations: number): Pretend {
   };
 
   for (let i = 0; i < operations; i++) {
-    if (i % 1_000 === 500) system.fault(['postgres-crash', 'process-kill', 'redis-freeze'][below(3)]!, `node-${below(3) + 1}`, 200 + below(3_000));
-    // Some are seen long after they were done; some never.
-    const slow = below(50) === 0 ? 400 : 60;
-    const isLost = below(100) === 0;
+    if (i % 500 === 250) system.fault(['postgres-crash', 'process-kill', 'redis-freeze'][below(3)]!, `node-${below(3) + 1}`, 200 + below(3_000));
+    // Some are seen long after they were done; some never. Under a fault these are more.
+    const slow = below(system.isUnderFault ? 8 : 50) === 0 ? (system.isUnderFault ? 1_500 : 300) : 40;
+    const isLost = below(system.isUnderFault ? 30 : 200) === 0;
     const askedAgain = isLost && below(20) > 0 ? { askedAgainAfterMs: below(1_000) } : {};
     const [client, server] = [1 + below(12), `node-${below(3) + 1}`];
     const action = anything(String(i));
