@@ -40,7 +40,7 @@ export function ordersGoneWrong({ orders, reservations, transactions }: Replay):
 type Say = (sentence: string) => void;
 
 function checkPath({ statuses }: OrderVersion, say: Say): void {
-  if (statuses[0] !== 'placed') say(`begins as ${statuses[0]}`);
+  if (statuses[0] !== 'placed') say(`is ${statuses[0]} and was never placed`);
   statuses.slice(1).forEach((status, index) => {
     const before = statuses[index]!;
     if (!next[before].includes(status)) say(`was ${before} and then ${status}`);

@@ -21,7 +21,7 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
   const found: Violation[] = [];
   const heads = new Map(log.partitions.map(({ partition, head }) => [partition, head]));
   const lastSeen = new Map<string, Seen>();
-  const startedAtMs = Date.parse(history.run.startedAt);
+  const timelines = new Timelines(folded, Date.parse(history.run.startedAt));
   const isCalm = calmTimes(history.faults, bounds);
   for (const entry of [...history.entries].sort((a, b) => a.invokedAtMs - b.invokedAtMs)) {
     if (!isRead(entry.action) || entry.endedAtMs === undefined) continue;
@@ -33,11 +33,10 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
       if (position > (heads.get(partition) ?? 0)) say('C10', `is as of ${partition}@${position}, and that partition ends at ${heads.get(partition) ?? 0}`);
     }
     for (const answer of answersOf(entry)) {
-      const events = eventsOf(answer, folded);
       const { name, version } = answer;
-      const last = events.at(-1);
-      const partition = last?.partition;
-      const due = partition === undefined ? 0 : countUpTo(events, sent.get(partition) ?? 0);
+      const events = timelines.of(name);
+      const partition = events[0]?.partition;
+      const due = partition === undefined ? 0 : countWhile(events, ({ position }) => position <= (sent.get(partition) ?? 0));
       if (version < due) {
         const { position } = events[due - 1]!;
         say('C8', `says version ${version} of ${name}, and its token stands for version ${due}`, [], [`${partition}@${position}`]);
@@ -45,13 +44,12 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
       if (version > events.length) say('C10', `says version ${version} of ${name}, and there are ${events.length}`);
       const wrong = contradiction(answer, folded);
       if (wrong) say('C10', `says of version ${version} of ${name} ${wrong}`, [], [`${partition}@${events[version - 1]!.position}`]);
-      const recordedAtMs = version > 0 && version <= events.length ? Date.parse(events[version - 1]!.recordedAt) - startedAtMs : 0;
+      const recordedAtMs = events[version - 1]?.recordedAtMs ?? 0;
       if (recordedAtMs > entry.endedAtMs + bounds.clocksMs) {
         say('C10', `says version ${version} of ${name} ${Math.round(recordedAtMs - entry.endedAtMs)} ms before that was recorded`);
       }
       if (isCalm(entry)) {
-        const before = startedAtMs + entry.invokedAtMs - bounds.staleMs;
-        const old = events.findLastIndex(({ recordedAt }) => Date.parse(recordedAt) < before) + 1;
+        const old = countWhile(events, ({ recordedAtMs }) => recordedAtMs < entry.invokedAtMs - bounds.staleMs);
         if (version < old) say('C10', `says version ${version} of ${name}, and version ${old} is more than ${bounds.staleMs} ms older than it`);
       }
       remember(entry, name, version, received, sent, say);
@@ -137,13 +135,46 @@ function answersOf({ action, status, body, etag }: Entry): ReadAnswer[] {
   }
 }
 
-function eventsOf({ name }: ReadAnswer, { accounts, stock, orders }: Replay) {
-  const versions = accounts.get(name) ?? stock.get(name) ?? orders.get(name) ?? [];
-  return versions.map(({ event }) => event);
+/** A version of a stream: where and when it came about, in the history's time. */
+interface Moment {
+  readonly partition: number;
+  readonly position: number;
+  readonly recordedAtMs: number;
 }
 
-function countUpTo(events: readonly { readonly position: number }[], position: number): number {
-  return events.findLastIndex((event) => event.position <= position) + 1;
+class Timelines {
+  private readonly known = new Map<string, readonly Moment[]>();
+
+  constructor(
+    private readonly folded: Replay,
+    private readonly startedAtMs: number,
+  ) {}
+
+  of(name: string): readonly Moment[] {
+    const { accounts, stock, orders } = this.folded;
+    let timeline = this.known.get(name);
+    if (!timeline) {
+      const versions = accounts.get(name) ?? stock.get(name) ?? orders.get(name) ?? [];
+      timeline = versions.map(({ event: { partition, position, recordedAt } }) => ({
+        partition,
+        position,
+        recordedAtMs: Date.parse(recordedAt) - this.startedAtMs,
+      }));
+      this.known.set(name, timeline);
+    }
+    return timeline;
+  }
+}
+
+/** How many of the first ones are so, when none is after the first that is not. */
+function countWhile(moments: readonly Moment[], isSo: (moment: Moment) => boolean): number {
+  let [from, to] = [0, moments.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (isSo(moments[middle]!)) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** What an answer says otherwise than the log. What is reserved changes with time alone, and is left out. */

@@ -209,13 +209,11 @@ function foldOrder(event: LoggedEvent, orders: Map<string, OrderVersion[]>): voi
   const name = `order/${data.orderId}`;
   const versions = orders.get(name) ?? [];
   orders.set(name, versions);
-  const before = versions.at(-1);
-  if (!before) {
-    const { orderId, customerId, total, lines, payment, autoFulfil = false, refusal } = data;
+  const before = versions.at(-1) ?? notPlaced(event);
+  if (type === 'ordering.order-placed.v1' && versions.length === 0) {
+    const { customerId, total, lines, payment, autoFulfil = false, refusal } = data;
     const statuses: OrderStatus[] = refusal ? ['placed', 'rejected'] : ['placed'];
-    const status = statuses.at(-1)!;
-    const nothing = { isShipping: false, refunds: new Map() };
-    versions.push({ event, orderId, customerId, total, lines, payment, autoFulfil, statuses, status, ...nothing });
+    versions.push({ ...before, customerId, total, lines, payment, autoFulfil, statuses, status: statuses.at(-1)! });
     return;
   }
   const become = (status: OrderStatus, what: Partial<OrderVersion> = {}) =>
@@ -244,4 +242,11 @@ function foldOrder(event: LoggedEvent, orders: Map<string, OrderVersion[]>): voi
       // Another placing of it: C11 sees two of them.
       return void stay(type === 'ordering.order-placed.v1' ? { statuses: [...before.statuses, 'placed'] } : {});
   }
+}
+
+/** Nothing is known of an order that begins otherwise than by being placed. */
+function notPlaced(event: LoggedEvent): OrderVersion {
+  const { orderId } = event.data;
+  const unknown = { customerId: '', total: '0', lines: [], payment: { ledger: '', account: '' }, refunds: new Map() };
+  return { event, orderId, ...unknown, status: 'placed', statuses: [], isShipping: false, autoFulfil: false };
 }

@@ -1,0 +1,141 @@
+import { isRead, type Kind } from './actions.js';
+import { operationsOf, type Entry, type Fault, type History } from './history.js';
+import type { Fate } from '../support/history.js';
+
+export const fates: readonly Fate[] = ['acknowledged', 'refused', 'turned away', 'unknown', 'unexpected'];
+
+/** A run in figures. Times in milliseconds, rates per second. */
+export interface Statistics {
+  readonly attempts: number;
+  /** Attempts with one key are one operation; each read is one. */
+  readonly operations: number;
+  readonly byKind: readonly KindFigures[];
+  readonly faults: readonly FaultFigures[];
+  readonly rates: { readonly calm: number; readonly underFaults: number; readonly calmMs: number; readonly underFaultsMs: number };
+}
+
+export interface KindFigures {
+  readonly kind: Kind;
+  readonly operations: number;
+  /** Attempts by what came of them. */
+  readonly attempts: Readonly<Record<Fate, number>>;
+  /** Of acknowledged attempts. */
+  readonly medianMs: number | undefined;
+  readonly p99Ms: number | undefined;
+}
+
+export interface FaultFigures {
+  readonly name: string;
+  readonly count: number;
+  /** How long it was kept up. */
+  readonly lasted: Spread;
+  /**
+   * From the moment a fault was healed until the first write that was invoked after it was acknowledged: by the target,
+   * when that is a process that clients ask, otherwise by anyone.
+   */
+  readonly recovery: Spread;
+  /** The longest time from the beginning of a fault to its recovery in which nobody was acknowledged a write. */
+  readonly silence: Spread;
+  /** Faults after which no write was acknowledged any more. */
+  readonly notRecovered: number;
+}
+
+export interface Spread {
+  readonly median: number | undefined;
+  readonly worst: number | undefined;
+}
+
+export function statisticsOf(history: History): Statistics {
+  const { entries } = history;
+  return {
+    attempts: entries.length,
+    operations: operationsOf(history).length,
+    byKind: kindFigures(history),
+    faults: faultFigures(history),
+    rates: ratesOf(history),
+  };
+}
+
+function kindFigures(history: History): KindFigures[] {
+  const operations = new Map<Kind, number>();
+  for (const { action } of operationsOf(history)) operations.set(action.kind, (operations.get(action.kind) ?? 0) + 1);
+  return [...operations].sort(([a], [b]) => a.localeCompare(b)).map(([kind, count]) => {
+    const own = history.entries.filter(({ action }) => action.kind === kind);
+    const latencies = sorted(own.filter(({ fate }) => fate === 'acknowledged').map(({ invokedAtMs, endedAtMs }) => endedAtMs! - invokedAtMs));
+    const attempts = Object.fromEntries(fates.map((fate) => [fate, own.filter((entry) => entry.fate === fate).length]));
+    return { kind, operations: count, attempts: attempts as Record<Fate, number>, medianMs: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) };
+  });
+}
+
+function faultFigures({ entries, faults }: History): FaultFigures[] {
+  const servers = new Set(entries.map(({ server }) => server));
+  const writes = entries.filter(({ action, fate }) => fate === 'acknowledged' && !isRead(action)).sort((a, b) => a.endedAtMs! - b.endedAtMs!);
+  const names = [...new Set(faults.map(({ name }) => name))].sort();
+  return names.map((name) => {
+    const own = faults.filter((fault) => fault.name === name);
+    const recovered = own.map((fault) => recoveryOf(fault, writes, servers));
+    return {
+      name,
+      count: own.length,
+      lasted: spread(own.flatMap(({ beganAtMs, healedAtMs }) => (healedAtMs === undefined ? [] : [healedAtMs - beganAtMs]))),
+      recovery: spread(recovered.flatMap((one) => one?.recoveryMs ?? [])),
+      silence: spread(recovered.flatMap((one) => one?.silenceMs ?? [])),
+      notRecovered: recovered.filter((one) => one === undefined).length,
+    };
+  });
+}
+
+/** `writes` are acknowledged ones, in the order of their ends. */
+export function recoveryOf(
+  { target, beganAtMs, healedAtMs }: Fault,
+  writes: readonly Entry[],
+  servers: ReadonlySet<string>,
+): { recoveryMs: number; silenceMs: number } | undefined {
+  if (healedAtMs === undefined) return undefined;
+  const first = writes.find(({ invokedAtMs, server }) => invokedAtMs >= healedAtMs && (!servers.has(target) || server === target));
+  if (!first) return undefined;
+  const untilMs = first.endedAtMs!;
+  let [last, silenceMs] = [beganAtMs, 0];
+  for (const { endedAtMs } of writes) {
+    if (endedAtMs! < beganAtMs) continue;
+    silenceMs = Math.max(silenceMs, Math.min(endedAtMs!, untilMs) - last);
+    last = endedAtMs!;
+    if (last >= untilMs) break;
+  }
+  return { recoveryMs: untilMs - healedAtMs, silenceMs };
+}
+
+/** Acknowledged attempts while some fault was active, and while none was, up to the end of the load. */
+function ratesOf({ entries, faults, run }: History): Statistics['rates'] {
+  const times = merged(faults, run.endedAtMs);
+  const underFaultsMs = times.reduce((sum, [from, to]) => sum + to - from, 0);
+  const calmMs = run.endedAtMs - underFaultsMs;
+  const ends = entries.filter(({ fate, endedAtMs = Infinity }) => fate === 'acknowledged' && endedAtMs <= run.endedAtMs);
+  const under = ends.filter(({ endedAtMs }) => times.some(([from, to]) => endedAtMs! >= from && endedAtMs! <= to)).length;
+  const perSecond = (count: number, ms: number) => (ms > 0 ? (count / ms) * 1_000 : 0);
+  return { calm: perSecond(ends.length - under, calmMs), underFaults: perSecond(under, underFaultsMs), calmMs, underFaultsMs };
+}
+
+function merged(faults: readonly Fault[], endMs: number): [from: number, to: number][] {
+  const times: [number, number][] = [];
+  for (const { beganAtMs, healedAtMs = endMs } of [...faults].sort((a, b) => a.beganAtMs - b.beganAtMs)) {
+    const [from, to] = [Math.min(beganAtMs, endMs), Math.min(healedAtMs, endMs)];
+    const last = times.at(-1);
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
+    else times.push([from, to]);
+  }
+  return times;
+}
+
+function spread(values: readonly number[]): Spread {
+  const inOrder = sorted(values);
+  return { median: quantile(inOrder, 0.5), worst: inOrder.at(-1) };
+}
+
+function quantile(inOrder: readonly number[], part: number): number | undefined {
+  return inOrder[Math.min(inOrder.length - 1, Math.floor(inOrder.length * part))];
+}
+
+function sorted(values: readonly number[]): number[] {
+  return [...values].sort((a, b) => a - b);
+}
