@@ -246,12 +246,6 @@ describe('Read tables (C7)', () => {
 });
 
 describe('A read', () => {
-  test('that comes with an earlier token than it was sent (C8)', () => {
-    const right = run();
-    const wrong = withEntry(right, right.first, { tokenReceived: '0@1' });
-    expect(by('C8', wrong)).toEqual([`#${right.first.number} was asked for as of 0@6, and is as of 0@1`]);
-  });
-
   test('that does not see the write whose token it was sent (C8)', () => {
     const right = run();
     const body = { ...right.first.body, version: 1, balance: '0', available: '0' };

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import { run, type Plan, type Ran } from './run.js';
+import type { History } from './history.js';
+import { htmlReport, textFigures, textReport } from './report.js';
+import { run, type Plan } from './run.js';
 import { topologies, type TopologyName } from './system.js';
 
 const usage = `npm run torture -- [options]
@@ -45,20 +47,23 @@ async function main(): Promise<number> {
   const first = options.seed ?? randomBytes(4).toString('hex');
   const names = Object.keys(topologies) as TopologyName[];
   if (options.topology && !names.includes(options.topology as TopologyName)) throw new Error(`there is no topology ${options.topology}`);
-  const beganAt = performance.now();
+  const beganAtMs = performance.now();
+  const histories: History[] = [];
   let failed = 0;
-  for (let index = 0; index < mode.runs || performance.now() - beganAt < mode.totalMs; index++) {
-    // A run that is to be repeated is the first one of its seed.
+  for (let index = 0; index < mode.runs || performance.now() - beganAtMs < mode.totalMs; index++) {
+    // What is repeated by its seed is the first run of that seed.
     const seed = index === 0 ? first : `${first}.${index}`;
     const topology = (options.topology as TopologyName | undefined) ?? names[index % names.length]!;
-    const plan = planOf(seed, topology);
-    console.log(`seed ${seed}, ${topology}`);
-    const ran = await run(plan);
-    tell(ran, plan);
-    if (ran.violations.length > 0) failed++;
-    if (options.report && (failed <= 1 || ran.violations.length === 0)) await writeReport(ran, options.report);
-    if (failed > 0 && options.seed) break;
+    const { history, checked, missing } = await run(planOf(seed, topology));
+    histories.push(history);
+    if (index === 0 && missing.length > 0) console.log(`left out, since it is not here: ${missing.join(', ')}`);
+    const isRight = checked.violations.length === 0;
+    console.log(isRight ? `${seed} (${topology}): ${history.faults.length} faults, no violation` : `${seed} (${topology}):\n${textReport(history, checked)}`);
+    if (!isRight) failed++;
+    if (options.report && (isRight ? failed === 0 : failed === 1)) await writeFile(options.report, htmlReport(history, checked));
   }
+  const minutes = Math.round((performance.now() - beganAtMs) / 60_000);
+  console.log(`\n${histories.length} runs in ${minutes} minutes, ${failed} with violations; seeds ${first} and on\n${textFigures(...histories)}`);
   return failed > 0 ? 1 : 0;
 }
 
@@ -80,20 +85,6 @@ function planOf(seed: string, topology: TopologyName): Plan {
     ...(options.history && { historyPath: options.history }),
     log: options.verbose ? (line) => console.log(line) : () => undefined,
   };
-}
-
-function tell({ history, violations, missing, doneAfterMs }: Ran, plan: Plan): void {
-  const answered = history.entries.filter(({ fate }) => fate === 'acknowledged' || fate === 'refused').length;
-  if (missing.length > 0) console.log(`  left out, since it is not here: ${missing.join(', ')}`);
-  console.log(`  ${history.entries.length} attempts, ${answered} answered; ${history.faults.length} faults; all done ${doneAfterMs === undefined ? 'never' : `${Math.round(doneAfterMs)} ms`} after the last`);
-  if (violations.length === 0) return console.log('  nothing was violated');
-  for (const { checker, sentence } of violations.slice(0, 20)) console.log(`  ${checker}: ${sentence}`);
-  if (violations.length > 20) console.log(`  and ${violations.length - 20} more`);
-  console.log(`  again: ${plan.command}`);
-}
-
-async function writeReport(_ran: Ran, path: string): Promise<void> {
-  await writeFile(path, '');
 }
 
 main().then(

@@ -11,21 +11,26 @@ const shownMax = 20;
 
 /** What a run comes to, for a terminal: figures, and each violation with the history around it. */
 export function textReport(history: History, { violations, objects }: Checked): string {
-  const statistics = statisticsOf(history);
-  const { rates } = statistics;
-  const faults = statistics.faults.map(
-    ({ name, count, recovery, silence }) =>
-      `  ${name.padEnd(28)} ${String(count).padStart(4)}   recovered after ${spreadOf(recovery)}, silent for ${spreadOf(silence)}`,
-  );
   return [
-    `${count(statistics.operations, 'operation')} in ${count(statistics.attempts, 'attempt')}, ${count(history.faults.length, 'fault')}:`,
-    ...faults,
-    `acknowledged per second: ${Math.round(rates.calm)} when calm, ${Math.round(rates.underFaults)} under faults`,
+    textFigures(history),
     `linearizability: ${count(objects.calls, 'call')} of ${count(objects.objects, 'object')}, ${objects.undecided.length} undecided, ${objects.leftOut.length} left out`,
     violations.length === 0 ? 'no violation' : `${count(violations.length, 'violation')}:`,
     ...violations.slice(0, shownMax).map((violation) => `\n${excerptOf(history, violation)}`),
     ...(violations.length > shownMax ? [`\nand ${violations.length - shownMax} more`] : []),
     `\nseed ${history.run.seed}; again: ${history.run.command}`,
+  ].join('\n');
+}
+
+/** What runs come to together. */
+export function textFigures(...histories: readonly History[]): string {
+  const { operations, attempts, faults, rates } = statisticsOf(...histories);
+  return [
+    `${count(operations, 'operation')} in ${count(attempts, 'attempt')}, ${count(faults.reduce((sum, fault) => sum + fault.count, 0), 'fault')}:`,
+    ...faults.map(
+      ({ name, count, recovery, silence }) =>
+        `  ${name.padEnd(28)} ${String(count).padStart(4)}   recovered after ${spreadOf(recovery)}, silent for ${spreadOf(silence)}`,
+    ),
+    `acknowledged per second: ${Math.round(rates.calm)} when calm, ${Math.round(rates.underFaults)} under faults`,
   ].join('\n');
 }
 

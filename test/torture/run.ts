@@ -29,13 +29,8 @@ export interface Plan {
 export interface Ran {
   readonly history: History;
   readonly checked: Checked;
-  readonly violations: readonly Violation[];
-  /** From the last fault's healing until nothing was left to do; undefined when it did not come to that. */
-  readonly doneAfterMs: number | undefined;
-  /** Faults that could not be done on this machine, and why. */
+  /** What faults needed and this machine has not got. */
   readonly missing: readonly string[];
-  /** When faults began. */
-  readonly faultsFromMs: number;
 }
 
 const doneWithinMs = 60_000;
@@ -56,7 +51,6 @@ export async function run(plan: Plan): Promise<Ran> {
     await workload.open();
     workload.begin();
     await sleep(plan.calmMs);
-    const faultsFromMs = recorder.nowMs();
     const ending = AbortSignal.timeout(plan.faultsMs);
     await torment(system, kindsOf(plan.faults), diceOf('faults'), ending, (kind, { target, details }) => {
       const healed = recorder.beginFault(kind.name, target, details);
@@ -82,8 +76,7 @@ export async function run(plan: Plan): Promise<Ran> {
     while (state.work.lagEvents > 0 && recorder.nowMs() < healedAtMs + doneWithinMs) state = await readFinalState(system.pool);
     const history = recorder.history();
     const checked = check(history, state, doneAfterMs);
-    found.push(...checked.violations);
-    return { history, checked, violations: found, doneAfterMs, missing: system.missing, faultsFromMs };
+    return { history, checked: { ...checked, violations: [...found, ...checked.violations] }, missing: system.missing };
   } finally {
     workload.close();
     await recorder.close();

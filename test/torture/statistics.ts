@@ -1,10 +1,10 @@
 import { isRead, type Kind } from './actions.js';
-import { operationsOf, type Entry, type Fault, type History } from './history.js';
+import { operationsOf, type Entry, type Fault, type History, type Operation } from './history.js';
 import type { Fate } from '../support/history.js';
 
 export const fates: readonly Fate[] = ['acknowledged', 'refused', 'turned away', 'unknown', 'unexpected'];
 
-/** A run in figures. Times in milliseconds, rates per second. */
+/** A run, or several, in figures. Times in milliseconds, rates per second. */
 export interface Statistics {
   readonly attempts: number;
   /** Attempts with one key are one operation; each read is one. */
@@ -45,39 +45,44 @@ export interface Spread {
   readonly worst: number | undefined;
 }
 
-export function statisticsOf(history: History): Statistics {
-  const { entries } = history;
+export function statisticsOf(...histories: readonly History[]): Statistics {
+  const entries = histories.flatMap((history) => history.entries);
+  // Keys and numbers are a run's own.
+  const operations = histories.flatMap((history) => operationsOf(history));
   return {
     attempts: entries.length,
-    operations: operationsOf(history).length,
-    byKind: kindFigures(history),
-    faults: faultFigures(history),
-    rates: ratesOf(history),
+    operations: operations.length,
+    byKind: kindFigures(operations, entries),
+    faults: faultFigures(histories),
+    rates: ratesOf(histories),
   };
 }
 
-function kindFigures(history: History): KindFigures[] {
-  const operations = new Map<Kind, number>();
-  for (const { action } of operationsOf(history)) operations.set(action.kind, (operations.get(action.kind) ?? 0) + 1);
-  return [...operations].sort(([a], [b]) => a.localeCompare(b)).map(([kind, count]) => {
-    const own = history.entries.filter(({ action }) => action.kind === kind);
+function kindFigures(operations: readonly Operation[], entries: readonly Entry[]): KindFigures[] {
+  const counts = new Map<Kind, number>();
+  for (const { action } of operations) counts.set(action.kind, (counts.get(action.kind) ?? 0) + 1);
+  return [...counts].sort(([a], [b]) => a.localeCompare(b)).map(([kind, count]) => {
+    const own = entries.filter(({ action }) => action.kind === kind);
     const latencies = sorted(own.filter(({ fate }) => fate === 'acknowledged').map(({ invokedAtMs, endedAtMs }) => endedAtMs! - invokedAtMs));
     const attempts = Object.fromEntries(fates.map((fate) => [fate, own.filter((entry) => entry.fate === fate).length]));
     return { kind, operations: count, attempts: attempts as Record<Fate, number>, medianMs: quantile(latencies, 0.5), p99Ms: quantile(latencies, 0.99) };
   });
 }
 
-function faultFigures({ entries, faults }: History): FaultFigures[] {
-  const servers = new Set(entries.map(({ server }) => server));
-  const writes = entries.filter(({ action, fate }) => fate === 'acknowledged' && !isRead(action)).sort((a, b) => a.endedAtMs! - b.endedAtMs!);
-  const names = [...new Set(faults.map(({ name }) => name))].sort();
+function faultFigures(histories: readonly History[]): FaultFigures[] {
+  const all = histories.flatMap(({ entries, faults }) => {
+    const servers = new Set(entries.map(({ server }) => server));
+    const writes = entries.filter(({ action, fate }) => fate === 'acknowledged' && !isRead(action)).sort((a, b) => a.endedAtMs! - b.endedAtMs!);
+    return faults.map((fault) => ({ fault, recovery: recoveryOf(fault, writes, servers) }));
+  });
+  const names = [...new Set(all.map(({ fault }) => fault.name))].sort();
   return names.map((name) => {
-    const own = faults.filter((fault) => fault.name === name);
-    const recovered = own.map((fault) => recoveryOf(fault, writes, servers));
+    const own = all.filter(({ fault }) => fault.name === name);
+    const recovered = own.map(({ recovery }) => recovery);
     return {
       name,
       count: own.length,
-      lasted: spread(own.flatMap(({ beganAtMs, healedAtMs }) => (healedAtMs === undefined ? [] : [healedAtMs - beganAtMs]))),
+      lasted: spread(own.flatMap(({ fault: { beganAtMs, healedAtMs } }) => (healedAtMs === undefined ? [] : [healedAtMs - beganAtMs]))),
       recovery: spread(recovered.flatMap((one) => one?.recoveryMs ?? [])),
       silence: spread(recovered.flatMap((one) => one?.silenceMs ?? [])),
       notRecovered: recovered.filter((one) => one === undefined).length,
@@ -106,14 +111,20 @@ export function recoveryOf(
 }
 
 /** Acknowledged attempts while some fault was active, and while none was, up to the end of the load. */
-function ratesOf({ entries, faults, run }: History): Statistics['rates'] {
-  const times = merged(faults, run.endedAtMs);
-  const underFaultsMs = times.reduce((sum, [from, to]) => sum + to - from, 0);
-  const calmMs = run.endedAtMs - underFaultsMs;
-  const ends = entries.filter(({ fate, endedAtMs = Infinity }) => fate === 'acknowledged' && endedAtMs <= run.endedAtMs);
-  const under = ends.filter(({ endedAtMs }) => times.some(([from, to]) => endedAtMs! >= from && endedAtMs! <= to)).length;
+function ratesOf(histories: readonly History[]): Statistics['rates'] {
+  let [calm, calmMs, under, underFaultsMs] = [0, 0, 0, 0];
+  for (const { entries, faults, run } of histories) {
+    const times = merged(faults, run.endedAtMs);
+    const faultsMs = times.reduce((sum, [from, to]) => sum + to - from, 0);
+    const ends = entries.filter(({ fate, endedAtMs = Infinity }) => fate === 'acknowledged' && endedAtMs <= run.endedAtMs);
+    const count = ends.filter(({ endedAtMs }) => times.some(([from, to]) => endedAtMs! >= from && endedAtMs! <= to)).length;
+    under += count;
+    calm += ends.length - count;
+    underFaultsMs += faultsMs;
+    calmMs += run.endedAtMs - faultsMs;
+  }
   const perSecond = (count: number, ms: number) => (ms > 0 ? (count / ms) * 1_000 : 0);
-  return { calm: perSecond(ends.length - under, calmMs), underFaults: perSecond(under, underFaultsMs), calmMs, underFaultsMs };
+  return { calm: perSecond(calm, calmMs), underFaults: perSecond(under, underFaultsMs), calmMs, underFaultsMs };
 }
 
 function merged(faults: readonly Fault[], endMs: number): [from: number, to: number][] {
