@@ -185,7 +185,8 @@ export class TorturedNode {
   async end(): Promise<void> {
     this.process.thaw();
     await this.process.kill();
-    await Promise.all(Object.values(this.links).map((proxy: TcpProxy | undefined) => proxy?.close()));
+    const { http, database, redis } = this.links;
+    await Promise.all([http.close(), database.close(), redis?.close()]);
   }
 }
 
