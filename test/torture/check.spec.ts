@@ -230,6 +230,28 @@ describe('The log', () => {
   });
 });
 
+describe('A refusal (L3)', () => {
+  test('of a transfer that the account could pay', () => {
+    const right = run();
+    const wrong = withEntry(right, right.lacking, { action: { ...(right.lacking.action as object), amount: '40' } as Write });
+    expect(by('L3', wrong)).toEqual([`#${right.lacking.number} was refused for lack of 40 of account/north/ann, which was there all the time`]);
+  });
+
+  test('of an order whose stock was there', () => {
+    const right = run();
+    const refused = right.history.entries.find(({ action, fate }) => action.kind === 'place-order' && fate === 'refused')!;
+    const less = { ...(refused.action as object), lines: [{ sku: 'mug', quantity: 5 }] } as unknown as Write;
+    const wrong = withEntry(right, refused, { action: less });
+    expect(by('L3', wrong)).toEqual([`#${refused.number} was refused for lack of 5 of sku/mug, which was there all the time`]);
+  });
+
+  test('is right when there was too little for a moment', () => {
+    const right = run();
+    const wrong = withEntry(right, right.soldOut, { invokedAtMs: right.received.endedAtMs, endedAtMs: right.pens.endedAtMs });
+    expect(by('L3', wrong)).toEqual([]);
+  });
+});
+
 describe('Read tables (C7)', () => {
   const right = run().state;
   test.each<[string, Partial<FinalState>]>([

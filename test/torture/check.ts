@@ -8,6 +8,7 @@ import { checkObjects, type ObjectsChecked } from './objects.js';
 import { ordersGoneWrong } from './orders.js';
 import { readsGoneWrong, sumsGoneWrong, usualBounds, type ReadBounds } from './reads.js';
 import { tablesGoneWrong } from './read-tables.js';
+import { refusalsGoneWrong } from './refusals.js';
 import { replay } from './replay.js';
 import { violation, violations, type Violation } from './violation.js';
 
@@ -51,6 +52,7 @@ export function check(
       ...workLeftUndone(history, { work, doneAfterMs }, bounds.doneWithinMs),
       ...unordered,
       ...orderGoneWrong(history, log),
+      ...refusalsGoneWrong(history, log, folded),
     ],
   };
 }

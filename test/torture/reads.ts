@@ -1,5 +1,6 @@
 import type { LogContents } from '../chaos/log-contents.js';
 import { isRead } from './actions.js';
+import { countWhile } from './count-while.js';
 import type { Entry, Fault, History } from './history.js';
 import type { Replay } from './replay.js';
 import { violation, type CheckerId, type Violation } from './violation.js';
@@ -164,17 +165,6 @@ class Timelines {
     }
     return timeline;
   }
-}
-
-/** How many of the first ones are so, when none is after the first that is not. */
-function countWhile(moments: readonly Moment[], isSo: (moment: Moment) => boolean): number {
-  let [from, to] = [0, moments.length];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (isSo(moments[middle]!)) from = middle + 1;
-    else to = middle;
-  }
-  return from;
 }
 
 /** What an answer says otherwise than the log. What is reserved changes with time alone, and is left out. */

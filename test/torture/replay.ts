@@ -28,12 +28,16 @@ export interface AccountVersion extends Version {
   readonly balance: bigint;
   readonly pendingIn: bigint;
   readonly pendingOut: bigint;
+  /** How far below zero it may go. */
+  readonly limit: bigint;
 }
 
 export interface StockVersion extends Version {
   /** By location. */
   readonly levels: ReadonlyMap<string, { readonly onHand: number; readonly versions: number }>;
   readonly onHand: number;
+  /** What was reserved when its event was recorded. */
+  readonly held: number;
 }
 
 export type OrderStatus = 'placed' | 'confirmed' | 'fulfilled' | 'rejected' | 'cancelled' | 'partially-refunded' | 'refunded';
@@ -108,12 +112,13 @@ function foldLedger(event: LoggedEvent, { accounts, transactions }: Books): void
     const name = `account/${data.ledger}/${accountId}`;
     const versions = accounts.get(name) ?? [];
     accounts.set(name, versions);
-    const before = versions.at(-1) ?? { balance: 0n, pendingIn: 0n, pendingOut: 0n };
+    const before = versions.at(-1) ?? { balance: 0n, pendingIn: 0n, pendingOut: 0n, limit: limitOf(data.overdraft) };
     versions.push({
       event,
       balance: before.balance + balance,
       pendingIn: before.pendingIn + pendingIn,
       pendingOut: before.pendingOut + pendingOut,
+      limit: before.limit,
     });
   }
   if (data.transactionId === undefined) return;
@@ -121,6 +126,11 @@ function foldLedger(event: LoggedEvent, { accounts, transactions }: Books): void
   const amount = data.postings.reduce((sum: bigint, posting: { amount: string }) => sum + BigInt(posting.amount), 0n);
   const status = type === 'ledger.transaction-authorised.v1' ? 'pending' : type === 'ledger.transaction-released.v1' ? data.reason : 'posted';
   transactions.set(`transaction/${data.ledger}/${data.transactionId}`, { status, amount, source, destination, event });
+}
+
+function limitOf(overdraft: 'none' | 'unlimited' | { readonly limit: string } = 'none'): bigint {
+  if (overdraft === 'none') return 0n;
+  return overdraft === 'unlimited' ? 2n ** 63n - 1n : BigInt(overdraft.limit);
 }
 
 // ---- Stock
@@ -192,7 +202,8 @@ class Store {
     const versions = this.stock.get(`sku/${sku}`) ?? [];
     this.stock.set(`sku/${sku}`, versions);
     const levels = new Map([...locations].map(([location, { onHand, versions }]) => [location, { onHand, versions }]));
-    versions.push({ event, levels, onHand: [...levels.values()].reduce((sum, level) => sum + level.onHand, 0) });
+    const sum = (of: (level: Level) => number) => [...locations.values()].reduce((total, level) => total + of(level), 0);
+    versions.push({ event, levels, onHand: sum(({ onHand }) => onHand), held: sum((level) => heldAt(level, atMs)) });
   }
 }
 

@@ -161,7 +161,6 @@ header .verdict { font-size: 18px; font-weight: 600; } .verdict.right { color: v
 .timeline { display: block; width: 100%; min-width: 900px; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 .timeline text { font-size: 12px; fill: var(--ink); } .timeline .title { font-weight: 600; } .timeline .axis { fill: var(--soft); }
 .timeline .shade { fill: var(--shade); } .timeline .grid { stroke: var(--line); } .timeline .base { stroke: var(--soft); }
-.timeline .label { paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .timeline .mark line { stroke: var(--wrong); stroke-dasharray: 3 3; } .timeline .mark circle { fill: none; stroke: var(--wrong); stroke-width: 2; }
 .timeline .mark text { fill: var(--wrong); font-weight: 600; paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .scroll { overflow-x: auto; }

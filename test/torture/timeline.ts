@@ -7,7 +7,8 @@ import type { Violation } from './violation.js';
 
 // All in the units of the picture, which is as wide as the page.
 const width = 1_200;
-const [left, right] = [64, 12];
+// Names of faults stand in the margin.
+const [left, right] = [176, 16];
 const plotWidth = width - left - right;
 const rateHeight = 90;
 const laneHeight = 20;
@@ -84,14 +85,9 @@ function faultLane({ faults, run }: History, name: string, top: number, x: ToX):
     const bar = Math.max(2, x(healedAtMs) - x(beganAtMs));
     return `<rect class="fault" x="${round(x(beganAtMs))}" y="${top + 3}" width="${round(bar)}" height="${laneHeight - 6}" rx="2"><title>${escapeHtml(faultLine(fault))}</title></rect>`;
   });
-  const last = Math.max(...own.map(({ beganAtMs, healedAtMs = run.endedAtMs }) => x(Math.max(beganAtMs + 1, healedAtMs))));
-  const first = Math.min(...own.map(({ beganAtMs }) => x(beganAtMs)));
-  const label = `${escapeHtml(name)} × ${own.length}`;
-  // Where there is room: behind the last bar, or else in front of the first.
-  const isBehind = last < width - 200 || first < 200;
-  const at = isBehind ? Math.min(last + 6, width - right - 4) : first - 6;
-  const anchor = isBehind && last < width - 200 ? 'start' : 'end';
-  return `<line class="grid" x1="${left}" x2="${width - right}" y1="${top + laneHeight / 2}" y2="${top + laneHeight / 2}"/>${bars.join('')}<text class="label" x="${round(at)}" y="${top + 14}" text-anchor="${anchor}">${label}</text>`;
+  const y = top + laneHeight / 2;
+  const label = `<text class="label" x="${left - 8}" y="${y + 4}" text-anchor="end">${escapeHtml(name)} × ${own.length}</text>`;
+  return `<line class="grid" x1="${left}" x2="${width - right}" y1="${y}" y2="${y}"/>${bars.join('')}${label}`;
 }
 
 function latencies(entries: readonly Entry[], top: number, x: ToX): string {
@@ -107,7 +103,7 @@ function latencies(entries: readonly Entry[], top: number, x: ToX): string {
   const squares = fates.map((fate) => {
     const own = [...cells.values()].filter((one) => one.fate === fate);
     const drawn = own.map(({ column, row, count }) => {
-      const opacity = Math.min(1, 0.35 + Math.log10(count) * 0.35);
+      const opacity = Math.min(1, 0.5 + Math.log10(count) * 0.35);
       return `<rect x="${column * cell}" y="${row * cell}" width="${cell - 0.4}" height="${cell - 0.4}" opacity="${opacity.toFixed(2)}"/>`;
     });
     return `<g class="${classOf(fate)}">${drawn.join('')}</g>`;

@@ -17,6 +17,7 @@ export const checkers = {
   C12: 'When the faults are over, all work is done in time',
   L1: 'Accounts and stock do one thing after the other (linearizability)',
   L2: 'The log has what happened in the order in which clients saw it happen',
+  L3: 'Nothing is refused for lack of what was there all the time',
 } as const;
 
 export type CheckerId = keyof typeof checkers;
