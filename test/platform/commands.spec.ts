@@ -8,6 +8,7 @@ import { UnavailableError } from '../../src/platform/errors.js';
 import { InboxMetrics } from '../../src/platform/observability/metrics.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { WakeUps } from '../../src/platform/queue/wake-ups.js';
+import { eventually } from '../support/eventually.js';
 import { count, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 interface CountInput {
@@ -91,6 +92,38 @@ describe('The inbox', () => {
     const accepted = await Promise.all([inbox.accept(once), inbox.accept(once), other.inbox.accept(once)]);
     expect(accepted.filter(({ isNew }) => isNew)).toHaveLength(1);
     expect(await inbox.accept({ ...once, fingerprint: 'other' })).toEqual({ isNew: false, fingerprint: 'f' });
+  });
+
+  test('accepts the first of two requests that come with one id at the same time, and tells the other one', async () => {
+    const { inbox, command, drain, value } = start();
+    const first = command('a', 1, 'f');
+    const second = { ...first, payload: { name: 'a', by: 5 }, fingerprint: 'g' };
+    expect(await Promise.all([inbox.accept(first), inbox.accept(second)])).toEqual([
+      { isNew: true, fingerprint: 'f' },
+      { isNew: false, fingerprint: 'f' },
+    ]);
+    await drain();
+    expect(await value('a')).toBe(1);
+  });
+
+  test('keeps a command that was accepted while another request with its id was being run', async () => {
+    const { inbox, command, execute, drain, value } = start();
+    await execute(count('a'));
+    const accepted = command('a', 5, 'g');
+    const holder = await database.pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM partitions WHERE partition = $1 FOR UPDATE', [accepted.partition]);
+    // Its statement has begun, and does not see what is accepted now.
+    const direct = execute(count('a', 1, { commandId: accepted.commandId, record: { fingerprint: 'f' } }));
+    const waiting = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    await eventually(async () => (await database.pool.query(waiting)).rows[0].n, (n) => n === 1);
+    expect(await inbox.accept(accepted)).toEqual({ isNew: true, fingerprint: 'g' });
+    await holder.query('COMMIT');
+    holder.release();
+    await expect(direct).rejects.toMatchObject({ code: 'idempotency-key-reused' });
+    await drain();
+    expect(await row(accepted)).toMatchObject({ status: 'executed', fingerprint: 'g', result: 6 });
+    expect(await value('a')).toBe(6);
   });
 
   test('is drained by several workers, each command once', async () => {

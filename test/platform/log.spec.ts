@@ -289,6 +289,20 @@ describe('The log writer', () => {
       expect(values.sort((a, b) => a - b)).toEqual([4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     });
 
+    test.each(['answer', 'message'] as const)('takes no command for done because another process did one with the same key in its place (the %s is lost)', async (lost) => {
+      const other = start();
+      const { execute } = start({}, proxy.urlOf(database.url));
+      await execute(count('a'));
+      const key = newCommandId();
+      expect(answerOf(await other.execute(count('a', 1, { key })))).toBe(2);
+      // As it knows the log, the first of these goes to where the other one has put the same command.
+      const cut = proxy.cutOnce({ connection: 'rialto writer', sent: 'append', lost });
+      const both = Promise.all([execute(count('a', 1, { key })), execute(count('a'))]);
+      await cut;
+      expect((await both).map(answerOf)).toEqual([2, 3]);
+      expect(await start().value('a')).toBe(3);
+    });
+
     test('says that it does not know when the database does not come back, and a key tells later', async () => {
       const { execute } = start({}, proxy.urlOf(database.url));
       await execute(count('a'));

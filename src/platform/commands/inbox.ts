@@ -221,24 +221,25 @@ export class Inbox {
 
   private async acceptAll(commands: readonly AcceptedCommand[]): Promise<Acceptance[]> {
     const byId = new Map<string, Acceptance>();
-    const given = new Map(commands.map((command) => [command.commandId, command]));
+    // Of several with the same id the first counts.
+    const given = new Map([...commands].reverse().map((command) => [command.commandId, command]));
     while (given.size > 0) {
       const rows = JSON.stringify([...given.values()].map(({ commandId, ...row }) => ({ command_id: commandId, ...row })));
       const accept = { name: 'accept-commands', text: acceptSql, values: [rows] };
       for (const row of (await this.pool.query<AcceptedRow>(accept)).rows) {
         // Neither made by this statement nor seen by its snapshot: another one made it meanwhile. Look again.
         if (!row.is_new && !row.is_seen) continue;
-        byId.set(row.command_id, { isNew: row.is_new, fingerprint: row.fingerprint });
+        const fingerprint = row.is_new ? given.get(row.command_id)!.fingerprint : row.fingerprint;
+        byId.set(row.command_id, { isNew: row.is_new, fingerprint });
         given.delete(row.command_id);
       }
     }
     const seen = new Set<string>();
-    return commands.map(({ commandId, fingerprint }) => {
-      const acceptance = byId.get(commandId)!;
-      // Two with the same id in one statement: the last one's row went in, so it is "the first"; the others found it.
-      const isNew = acceptance.isNew && !seen.has(commandId);
+    return commands.map(({ commandId }) => {
+      const { isNew, fingerprint } = byId.get(commandId)!;
+      const isFirst = !seen.has(commandId);
       seen.add(commandId);
-      return { isNew, fingerprint: acceptance.fingerprint ?? fingerprint };
+      return { isNew: isNew && isFirst, fingerprint };
     });
   }
 }

@@ -7,6 +7,9 @@ import { andPartition } from './partition.js';
  *   not deadlock. A writer that had to wait sees the row as the other one left it, and finds its revision moved on.
  * - `known` finds commands that are done already (a retry). Reading it with the statement's snapshot is enough: had
  *   another writer recorded the command after that snapshot, the revision would have moved.
+ * - `commands_done` may meet a row that `known` did not see: accepting a command moves no revision. Of the same request,
+ *   it is done with this. Of another one with the same id, it must not be taken for done: no status, which the column does
+ *   not allow, so all of it fails, and is decided again by who sees that row (failures.ts).
  * - `won` are the partitions for which what was decided still holds: their revision is the expected one and none of
  *   their commands is done, and so it is with all others of their group (a command with parts decides on several
  *   partitions). All other CTEs join it, so a group takes part as a whole or not at all.
@@ -70,7 +73,8 @@ WITH wanted AS MATERIALIZED (
     r.last_position, w.recorded_at, w.recorded_at
   FROM recorded r JOIN won w ON w.partition = r.partition ORDER BY r.partition, r.command_id
   ON CONFLICT (partition, command_id) DO UPDATE
-  SET status = excluded.status, created = excluded.created, result = excluded.result, due_at = NULL, error = NULL,
+  SET status = CASE WHEN commands.fingerprint <> excluded.fingerprint THEN NULL ELSE excluded.status END,
+    created = excluded.created, result = excluded.result, due_at = NULL, error = NULL,
     first_position = excluded.first_position, last_position = excluded.last_position,
     completed_at = excluded.completed_at
 ), commands_scheduled AS (

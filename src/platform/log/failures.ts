@@ -4,7 +4,8 @@
  * - `unreachable`: the connection broke or the server is not there. A commit may have happened.
  * - `transient`: Postgres rolled it back and it will work when tried again: at once (deadlock, serialisation, lock
  *   timeout), or when somebody has made room (disk, memory, connections) or mended the disk.
- * - `duplicate`: a unique key was violated: a state was not what the log says.
+ * - `duplicate`: a unique key was violated: a state was not what the log says. Or a command's record lacks its status:
+ *   another request took its id just now (append.ts).
  * - `rejected`: anything else. Postgres rolled it back and will do so every time.
  */
 export type FailureKind = 'unreachable' | 'transient' | 'duplicate' | 'rejected';
@@ -14,7 +15,7 @@ const transient = new Set(['40001', '40P01', '55P03', '53000', '53100', '53200',
 export function classify(error: unknown): FailureKind {
   const { code, message } = error as { code?: string; message?: string };
   if (code === undefined) return isConnectionMessage(message) ? 'unreachable' : 'rejected';
-  if (code === '23505') return 'duplicate';
+  if (code === '23505' || code === '23502') return 'duplicate';
   if (transient.has(code)) return 'transient';
   // Class 08: connection exceptions; 57P01-57P03: the server is shutting down, crashed or starting; 25006: it became
   // a standby; E…: the operating system's (but not ERR_…, which are Node's words for a bug).

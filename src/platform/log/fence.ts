@@ -12,8 +12,8 @@ WITH locked AS MATERIALIZED (
 )
 UPDATE partitions p SET revision = revision + 1 FROM locked l WHERE p.partition = l.partition`;
 
-/** Of the places where the lost batch would have put its first event in each partition: who is there. */
+/** Of the places where the lost batch would have put events: who is there. */
 export const whoIsThereSql = `
-SELECT e.partition, e.metadata->>'commandId' AS command_id
+SELECT e.partition, e.position, e.metadata->>'commandId' AS command_id
 FROM unnest($1::smallint[], $2::bigint[]) AS w(partition, position)
 JOIN events e ON e.partition = w.partition AND e.position = w.position`;

@@ -78,16 +78,18 @@ interface PartitionView {
   recordedAtMs: number;
 }
 
-interface Decided {
-  readonly pending: Pending;
-  readonly outcome: Outcome;
-}
-
 /** What was decided for a command or a part of one, and the states it makes of it. */
 interface Taken {
   readonly step: Step;
   readonly decision: Decision;
   readonly touched: VersionedState[][];
+}
+
+interface Decided {
+  readonly pending: Pending;
+  readonly outcome: Outcome;
+  /** It and its parts; nothing when it is refused. */
+  readonly taken: readonly Taken[];
 }
 
 interface Round {
@@ -536,7 +538,7 @@ export class LogWriter {
       round.rows.commands.push(recordJson(write, outcome, first));
       writes.add(partition);
     }
-    round.decided.get(partition)!.push({ pending, outcome });
+    round.decided.get(partition)!.push({ pending, outcome, taken });
   }
 
   /** Adds what was decided for a step to the round. Returns whether there is anything to write of it. */
@@ -697,37 +699,45 @@ export class LogWriter {
     return open;
   }
 
+  /**
+   * A command without a record happened if an event of its own is where this batch would have put it: nobody else has its
+   * id. One with a record is decided again, and finds the record if there is one: another process may have been told the
+   * same, or something else with the same id, and have put that in the very place.
+   */
   private async resolveLost(open: Pending[], round: Round): Promise<Pending[]> {
+    const events = new Map<string, RecordedEvent>();
+    for (const own of round.events.values()) for (const event of own) events.set(event.metadata.commandId, event);
+    const unsure: { readonly pending: Pending; readonly outcome: Outcome; readonly event: RecordedEvent }[] = [];
+    for (const { pending, outcome, taken } of [...round.decided.values()].flat()) {
+      const event = taken.map(({ step }) => events.get(step.write.commandId)).find((one) => one !== undefined);
+      if (event && !pending.write.record) unsure.push({ pending, outcome, event });
+    }
     const partitions = [...round.expected.keys()].sort((a, b) => a - b);
-    const first = partitions.map((partition) => round.events.get(partition)![0]);
+    const places = [unsure.map(({ event }) => event.partition), unsure.map(({ event }) => event.position)];
     const client = await this.pool.connect();
-    let there: { partition: number; command_id: string }[];
+    let there: { partition: number; position: number; command_id: string }[];
     try {
       await client.query('BEGIN');
       await client.query(fenceSql, [partitions]);
-      const positions = first.map((event) => event?.position ?? 0);
-      there = (await client.query<(typeof there)[number]>(whoIsThereSql, [partitions, positions])).rows;
+      there = (await client.query<(typeof there)[number]>(whoIsThereSql, places)).rows;
       await client.query('COMMIT');
       client.release();
     } catch (error) {
       client.release(error as Error);
       throw error;
     }
-    const happened = new Set<number>();
-    partitions.forEach((partition, index) => {
-      const row = there.find((one) => one.partition === partition);
-      if (row && row.command_id === first[index]?.metadata.commandId) happened.add(partition);
-    });
-    // What was to take effect together did.
-    const groups = new Set([...happened].map((partition) => groupOf(partition, round.groups)));
-    for (const partition of partitions) if (groups.has(groupOf(partition, round.groups))) happened.add(partition);
-    for (const partition of happened) {
-      for (const { pending, outcome } of round.decided.get(partition)!) pending.resolve(outcome);
+    const found = new Set(there.map(({ partition, position, command_id }) => `${partition}@${position} ${command_id}`));
+    const happened = new Set<Pending>();
+    for (const { pending, outcome, event } of unsure) {
+      if (!found.has(`${event.partition}@${event.position} ${event.metadata.commandId}`)) continue;
+      happened.add(pending);
+      pending.resolve(outcome);
     }
-    if (happened.size > 0) this.options.onCommitted([...happened]);
+    // Perhaps in vain: of commands that keep a record it is not known yet.
+    this.options.onCommitted(partitions);
     this.metrics.resolvedLost.inc({ outcome: 'committed' }, happened.size);
-    this.metrics.resolvedLost.inc({ outcome: 'not-committed' }, partitions.length - happened.size);
-    return open.filter((pending) => !happened.has(pending.partition) || round.postponed.includes(pending));
+    this.metrics.resolvedLost.inc({ outcome: 'not-committed' }, unsure.length - happened.size);
+    return open.filter((pending) => !happened.has(pending));
   }
 }
 
@@ -814,7 +824,7 @@ function link(a: number, b: number, groups: Map<number, number>): void {
   groups.set(groupOf(a, groups), groupOf(b, groups));
 }
 
-const lockSql = 'SELECT partition FROM partitions WHERE partition = ANY ($1::smallint[]) ORDER BY partition FOR UPDATE';
+export const lockSql = 'SELECT partition FROM partitions WHERE partition = ANY ($1::smallint[]) ORDER BY partition FOR UPDATE';
 
 const texts = new Map<string, string>();
 

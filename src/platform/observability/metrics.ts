@@ -90,7 +90,7 @@ export class WriterMetrics {
     });
     this.resolvedLost = new Counter({
       name: 'rialto_writer_lost_answers_total',
-      help: 'Partitions of commits whose answer was lost, by what was found out.',
+      help: 'Commands without a record in commits whose answer was lost, by what was found out.',
       labelNames: ['outcome'],
       registers,
     });

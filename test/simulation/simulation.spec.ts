@@ -1,0 +1,46 @@
+import { mutants } from './mutants.js';
+import { simulate, type Simulated } from './simulate.js';
+import { withSimulatedTime } from './scheduler.js';
+import { World } from './world.js';
+
+const seconds = Number(process.env.RIALTO_SIMULATION_SECONDS ?? 8);
+const seed = process.env.RIALTO_SIMULATION_SEED === undefined ? undefined : Number(process.env.RIALTO_SIMULATION_SEED);
+
+/** With what to do about it. */
+function found({ violations }: Simulated): string[] {
+  return violations.map(({ seed, what }) => [`seed ${seed}; step by step: node test/simulation/run.mjs --seed ${seed}`, ...what].join('\n  '));
+}
+
+describe('However the statements, answers and failures of several processes interleave,', () => {
+  const name = 'every command is done once or not at all, what was answered is so, nothing is skipped, and all of it settles';
+  test(name, async () => {
+    // A seed that is given is run alone, for whoever wants to see it again; and all that come after it, when there is time given.
+    const isAlone = seed !== undefined && process.env.RIALTO_SIMULATION_SECONDS === undefined;
+    const result = await simulate({ seed, seconds: isAlone ? undefined : seconds });
+    expect(found(result)).toEqual([]);
+    expect(result.operationsChecked).toBeGreaterThan(result.interleavings);
+  }, 60_000 + seconds * 1_000);
+
+  test('a seed is the same run every time', async () => {
+    const hashes = await withSimulatedTime(async () => {
+      const both: number[][] = [[], []];
+      for (const some of both) {
+        for (let seed = 1; seed <= 40; seed++) {
+          const world = new World(seed);
+          await world.run();
+          some.push(world.scheduler.hash);
+        }
+      }
+      return both;
+    });
+    expect(hashes[0]).toEqual(hashes[1]);
+    expect(new Set(hashes[0]).size).toBe(40);
+  });
+});
+
+describe('The simulation finds out a heart that', () => {
+  test.each(Object.entries(mutants))('%s', async (_name, sabotage) => {
+    const { violations } = await simulate({ seconds: 55, sabotage });
+    expect(violations).toHaveLength(1);
+  });
+});
