@@ -1,4 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { createOpenApi } from '../../src/platform/http/openapi.js';
 import { ProblemCatalogue } from '../../src/platform/http/problem.js';
 import { RouteTable } from '../../src/platform/http/route-table.js';
@@ -147,6 +148,19 @@ describe('the OpenAPI document', () => {
       for (const name of said) if (!(name in answer)) complain(`no header ${name} in the answer`);
       if (method !== 'get' && !responses['202']) complain('no 202');
     })).toEqual([]);
+  });
+
+  it('has defaults that their schemas allow', () => {
+    const ajv = new Ajv2020({ strict: false });
+    const wrong: string[] = [];
+    const look = (value: unknown, at: string): void => {
+      if (typeof value !== 'object' || value === null) return;
+      const schema = value as Json;
+      if ('default' in schema && !ajv.validate(schema, schema.default)) wrong.push(`${at}: ${JSON.stringify(schema.default)}`);
+      for (const [key, inner] of Object.entries(value)) look(inner, `${at}/${key}`);
+    };
+    look(document.paths, '');
+    expect(wrong).toEqual([]);
   });
 
   it('has schemas of JSON Schema only, whose references lead somewhere', () => {

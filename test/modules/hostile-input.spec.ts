@@ -243,6 +243,17 @@ describe('Hostile input', () => {
     await everyAnswerIsAProblem(keys.map((key) => ['POST', '/v1/ledgers/main/accounts', { body, headers: { 'idempotency-key': key } }]));
   });
 
+  test('in an expectation is ignored', async () => {
+    for (const expectation of ['200-ok', '', 'x'.repeat(100)]) {
+      const answer = await http.get('/v1/ledgers/main/accounts/alice', { expect: expectation });
+      expect([answer.status, answer.body.accountId]).toEqual([200, 'alice']);
+    }
+  });
+
+  test('in headers that are too many is refused as a problem', async () => {
+    await everyAnswerIsAProblem([['GET', '/v1/ledgers/main/accounts/alice', { headers: { 'x-large': 'x'.repeat(20_000) } }]]);
+  });
+
   test('in every field of a transfer and of an account is refused', async () => {
     const bad = ['', '\u0000', '\ud800', 'a b', 'x'.repeat(5_000), '/', -1, 1.5, 2 ** 64, true, null, [], {}, ['alice'], { a: 1 }];
     const amounts = [...bad.filter((value) => value !== 1), '1.0', '١', '0x10', '1_000', '9223372036854775808', '-9223372036854775809', 'NaN', 'Infinity'];
@@ -346,6 +357,11 @@ describe('Hostile input', () => {
       });
       expect(first).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
       expect(first).not.toMatch(/node_modules|\.ts:\d/);
+      if (first) {
+        expect(first).toMatch(/^content-type: application\/problem\+json/im);
+        // Or the client sends its next request into a connection that is closed already.
+        expect(first).toMatch(/^connection: close/im);
+      }
     }
     expect((await http.get('/health/live')).status).toBe(200);
   });

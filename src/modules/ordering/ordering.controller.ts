@@ -60,12 +60,16 @@ export class OrderingController {
     problems: [
       'order-exists',
       'product-not-available',
+      'reservation-released',
+      'reservation-exists',
       'insufficient-stock',
-      'insufficient-funds',
+      'transaction-exists',
       'account-not-found',
       'account-closed',
       'currency-mismatch',
+      'same-account',
       'amount-out-of-range',
+      'insufficient-funds',
       'payment-timeout',
       'order-cancelled',
     ],
@@ -112,7 +116,15 @@ export class OrderingController {
   @WriteEndpoint({
     summary: 'Refund a fulfilled order, all of it or in part',
     answers: { 201: schemas.refundAnswer, 202: schemas.orderAnswer },
-    problems: ['order-not-found', 'not-refundable', 'refund-exceeds-quantity', 'refund-exceeds-captured', 'insufficient-funds'],
+    problems: [
+      'order-not-found',
+      'not-refundable',
+      'refund-exceeds-quantity',
+      'refund-exceeds-captured',
+      'account-closed',
+      'amount-out-of-range',
+      'insufficient-funds',
+    ],
   })
   refundOrder(
     @Param({ schema: schemas.orderParams }) { orderId }: z.output<typeof schemas.orderParams>,

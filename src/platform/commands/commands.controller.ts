@@ -1,5 +1,5 @@
 import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { endpoints } from '../http/endpoint.js';
 import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
@@ -12,6 +12,18 @@ import { partitionOfCommandId } from './command-ids.js';
 import { Inbox, type CommandRow } from './inbox.js';
 
 const { PlainEndpoint } = endpoints({});
+
+const alwaysPossible = [
+  'validation-failed',
+  'bad-request',
+  'not-served-here',
+  'uri-too-long',
+  'unsupported-media-type',
+  'headers-too-large',
+  'request-timeout',
+  'database-unavailable',
+  'starting',
+];
 
 const commandParams = z.strictObject({
   commandId: z.string().regex(/^[\x21-\x7e]{1,600}$/, '1 to 600 visible ASCII characters'),
@@ -54,8 +66,10 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'A command: accepted, scheduled, executed, refused or failed',
     answers: { 200: commandAnswer },
-    problems: ['validation-failed', 'not-served-here', 'command-not-found', 'database-unavailable', 'starting'],
+    problems: [...alwaysPossible, 'command-not-found'],
   })
+  @ApiHeader({ name: 'If-None-Match', required: false, schema: { type: 'string' } })
+  @ApiResponse({ status: 304, description: 'As the client has it.' })
   async getCommand(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
     @Reading() request: ReadRequest,
@@ -70,7 +84,7 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'Commands that are waiting or have failed, oldest first',
     answers: { 200: commandsPage },
-    problems: ['validation-failed', 'not-served-here', 'bad-cursor', 'database-unavailable', 'starting'],
+    problems: [...alwaysPossible, 'bad-cursor'],
   })
   async listCommands(
     @Query({ schema: commandsQuery }) query: z.output<typeof commandsQuery>,
@@ -87,7 +101,7 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'Run a failed command again',
     answers: { 200: commandAnswer },
-    problems: ['validation-failed', 'not-served-here', 'command-not-found', 'not-failed', 'database-unavailable', 'starting'],
+    problems: [...alwaysPossible, 'malformed-json', 'body-too-large', 'command-not-found', 'not-failed'],
   })
   async redrive(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,

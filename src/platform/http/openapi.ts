@@ -29,7 +29,8 @@ export function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): object 
 
 /** A schema that transforms says in its metadata what goes in; JSON Schema has no words for the transformation. */
 function describeTransformed(schema: z.ZodType, json: Record<string, unknown>): void {
-  const { type, oneOf } = (schema.meta() ?? {}) as Record<string, unknown>;
+  const { type, oneOf, default: fallback } = (schema.meta() ?? {}) as Record<string, unknown>;
+  if (fallback !== undefined) json.default = fallback;
   if (oneOf) for (const key of ['anyOf', 'type', 'pattern']) delete json[key];
   if (type === 'integer' || type === 'boolean') for (const key of ['pattern', 'enum']) delete json[key];
 }

@@ -25,10 +25,12 @@ export const platformProblems = {
   'command-not-found': { status: 404, title: 'There is no such command' },
   'method-not-allowed': { status: 405, title: 'The route does not take this method' },
   'not-failed': { status: 409, title: 'Only failed commands can be redriven' },
+  'request-timeout': { status: 408, title: 'The request did not come to its end in time' },
   'body-too-large': { status: 413, title: 'The body is too large' },
   'uri-too-long': { status: 414, title: 'The address is too long' },
   'unsupported-media-type': { status: 415, title: 'The body is of a type the route does not take' },
   'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key was used for a different request' },
+  'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'Something went wrong on our side' },
   // Of the load balancer (docker/nginx.conf), which has them from here by way of a test.
   'bad-gateway': { status: 502, title: 'No node answered' },

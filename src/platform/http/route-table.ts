@@ -68,5 +68,5 @@ export function routesOf(controller: Type): Route[] {
 }
 
 function patternOf(url: string): RegExp {
-  return new RegExp(`^${url.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll(/:\w+/g, '[^/]+')}/?$`);
+  return new RegExp(`^${url.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll(/:\w+/g, '[^/]+')}$`);
 }

@@ -1,6 +1,6 @@
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Config } from '../../config.js';
 import { AnswerCache } from '../cache/answer-cache.js';
 import { UnavailableError } from '../errors.js';
@@ -8,6 +8,7 @@ import { Lifecycle } from '../lifecycle.js';
 import { HttpMetrics } from '../observability/metrics.js';
 import type { Logger } from '../observability/logger.js';
 import { registerBodyParsers } from './body-parser.js';
+import { answerClientError } from './client-errors.js';
 import { EarlyAnswers, type Answered } from './early-answers.js';
 import { RequestError } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
@@ -31,6 +32,7 @@ export function createAdapter(config: Config, onFrameworkError: ProblemFilter['a
     genReqId: requestIdOf,
     // There is no Express-style middleware here; looking for some costs every request 2 % of its time.
     skipMiddie: true,
+    clientErrorHandler: answerClientError,
     routerOptions: { maxParamLength: 1_024 },
     // An address the router can not even read (a malformed escape, an over-long part) never gets to Nest.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
@@ -53,6 +55,7 @@ export function configureHttp(app: NestFastifyApplication, config: Config, logge
   const lifecycle = app.get(Lifecycle);
   const metrics = app.get(HttpMetrics);
   const filter = app.get(ProblemFilter);
+  const server = fastify.server as unknown as Server;
 
   const answered: Answered = ({ id, method, url, route }, status, ms) => {
     metrics.observe(method, route, status, ms / 1_000);
@@ -89,7 +92,9 @@ export function configureHttp(app: NestFastifyApplication, config: Config, logge
       requestIdOf,
       isReady: () => lifecycle.phase === 'ready',
       answered,
-    }).standBefore(fastify.server as never);
+    }).standBefore(server);
   }
+  // Node would refuse an expectation that it does not know, with an empty 417. It may be ignored (RFC 9110, 10.1.1).
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   app.useGlobalFilters(filter);
 }

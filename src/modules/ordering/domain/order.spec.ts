@@ -161,6 +161,14 @@ describe('placing an order', () => {
       .when({ streams: () => [orderStream('o1')], decide: (states, context) => placeOrder(states, order, dear, context) })
       .then(refused('amount-out-of-range'));
   });
+
+  it("refuses a line's total beyond 64 bits, also of an order that could not be had anyway", () => {
+    const dear = new Map([['yacht', price('9223372036854775807')]]);
+    const order = { orderId: 'o1', customerId: 'c1', lines: [{ sku: 'yacht', quantity: 2 }, { sku: 'unknown', quantity: 1 }], payment };
+    given()
+      .when({ streams: () => [orderStream('o1')], decide: (states, context) => placeOrder(states, order, dear, context) })
+      .then(refused('amount-out-of-range'));
+  });
 });
 
 describe('the checkout', () => {

@@ -277,10 +277,10 @@ export interface Needs {
 export type Take = (needs: Needs) => Refusal | undefined;
 
 /**
- * Prices are the catalogue's, and are kept. Refusals: order-exists, amount-out-of-range (a total beyond 64 bits). An
- * order for what can not be had (product-not-available) or of several currencies (currency-mismatch) is placed and
- * rejected at once, so that the customer can look it up. With `take` it is checked out at once; without, it waits for
- * that, with a deadline.
+ * Prices are the catalogue's, and are kept. Refusals: order-exists, amount-out-of-range (a total, of a line or of all,
+ * beyond 64 bits). An order for what can not be had (product-not-available) or of several currencies (currency-mismatch)
+ * is placed and rejected at once, so that the customer can look it up. With `take` it is checked out at once; without, it
+ * waits for that, with a deadline.
  */
 export function placeOrder(
   states: States,
@@ -305,7 +305,9 @@ export function placeOrder(
   const refusal = refusalOf(lines, prices);
   // What can not be ordered has no total: a line without a price, or amounts of two currencies, do not add up.
   const total = refusal ? 0n : lines.reduce((sum, line) => sum + totalOf(line), 0n);
-  if (total > maxAmount) throw new Rejection('amount-out-of-range', `a total of ${total} is beyond 64 bits`);
+  // Whatever becomes of the order, its answer says what each line comes to.
+  const tooMuch = [total, ...lines.map(totalOf)].find((amount) => amount > maxAmount);
+  if (tooMuch !== undefined) throw new Rejection('amount-out-of-range', `a total of ${tooMuch} is beyond 64 bits`);
   const currency = refusal ? undefined : prices.get(lines[0]!.sku)!.currency;
   const placed: OrderPlaced = {
     type: 'ordering.order-placed.v1',
