@@ -66,6 +66,8 @@ export class Transaction {
   readonly locks: string[] = [];
   /** What it has written; others see it once it has committed. */
   readonly writes: (() => void)[] = [];
+  /** Rows that it holds without having changed them: INSERT … ON CONFLICT DO NOTHING does not wait for those. */
+  readonly onlyLocked = new Set<string>();
   isAborted = false;
   waitsFor: string | undefined;
 
@@ -209,8 +211,8 @@ export class SimulatedPostgres {
 
   /** The server notices that nobody is there any more. A statement that waits is given up. */
   close(session: Session): void {
-    for (const tx of [session.transaction, session.implicit]) if (tx) this.fail(tx);
     this.witness.rolledBack?.(session);
+    for (const tx of [session.transaction, session.implicit]) if (tx) this.fail(tx);
     session.transaction = session.implicit = undefined;
   }
 
@@ -226,6 +228,18 @@ export class SimulatedPostgres {
     this.holders.set(key, tx);
     tx.locks.push(key);
     return true;
+  }
+
+  /** Whether another transaction inserts, changes or deletes the row. */
+  isBeingChanged(tx: Transaction, key: string): boolean {
+    const holder = this.holders.get(key);
+    return holder !== undefined && holder !== tx && !holder.onlyLocked.has(key);
+  }
+
+  /** What was only waited for is not kept. */
+  unlock(tx: Transaction, key: string): void {
+    tx.locks.splice(tx.locks.indexOf(key), 1);
+    for (const execution of this.handOn([key])) this.go(execution);
   }
 
   private go(execution: Execution): void {
@@ -273,19 +287,22 @@ export class SimulatedPostgres {
       this.changed.checkpoints.clear();
     }
     tx.writes.length = 0;
-    const locks = tx.locks.splice(0);
+    for (const execution of this.handOn(tx.locks.splice(0))) this.go(execution);
+  }
+
+  /** First come, first served: nobody gets in between. Returns who can go on. */
+  private handOn(keys: readonly string[]): Execution[] {
     const next: Execution[] = [];
-    for (const key of locks) {
+    for (const key of keys) {
       this.holders.delete(key);
       const index = this.waiting.findIndex((one) => one.key === key);
       if (index < 0) continue;
       const { execution } = this.waiting.splice(index, 1)[0]!;
-      // First come, first served: nobody gets in between.
       execution.tx.waitsFor = undefined;
       this.tryLock(execution.tx, key);
       next.push(execution);
     }
-    for (const execution of next) this.go(execution);
+    return next;
   }
 }
 

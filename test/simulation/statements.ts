@@ -50,16 +50,24 @@ function newCommand(given: Partial<CommandRecord> & Pick<CommandRecord, 'partiti
 }
 
 /**
- * INSERT … ON CONFLICT DO NOTHING: waits for one that is being inserted, and does nothing where there is one. Whether it
- * inserts.
+ * INSERT … ON CONFLICT DO NOTHING: waits for whoever is inserting, changing or deleting the row, and does nothing where
+ * there is one then. Whether it inserts.
  */
-function* insertUnlessThere(db: SimulatedPostgres, tx: Transaction, command: CommandRecord): Generator<string, boolean> {
-  const key = keyOf(command.partition, command.command_id);
-  if (db.commands.has(key)) return false;
-  yield commandLock(command.partition, command.command_id);
-  if (db.commands.has(key)) return false;
-  tx.write(() => db.commands.set(key, command));
+function* insertUnlessThere(db: SimulatedPostgres, tx: Transaction, lock: string, isThere: () => boolean, insert: () => void): Generator<string, boolean> {
+  if (isThere() && !db.isBeingChanged(tx, lock)) return false;
+  yield lock;
+  if (isThere()) {
+    db.unlock(tx, lock);
+    return false;
+  }
+  tx.write(insert);
   return true;
+}
+
+function insertCommand(db: SimulatedPostgres, tx: Transaction, command: CommandRecord): Generator<string, boolean> {
+  const key = keyOf(command.partition, command.command_id);
+  const lock = commandLock(command.partition, command.command_id);
+  return insertUnlessThere(db, tx, lock, () => db.commands.has(key), () => db.commands.set(key, command));
 }
 
 interface Recorded extends Pick<CommandRecord, 'partition' | 'command_id' | 'type' | 'fingerprint' | 'status' | 'created' | 'result'> {
@@ -132,7 +140,7 @@ export const appendModel = (rules = appendRules): Model =>
     for (const { due_at, ...command } of (JSON.parse(values[17] as string) as Scheduled[]).sort(byKey)) {
       const index = won.get(command.partition);
       if (index === undefined) continue;
-      yield* insertUnlessThere(db, tx, newCommand({ ...command, status: 'scheduled', due_at: Date.parse(due_at) }, times[index]!));
+      yield* insertCommand(db, tx, newCommand({ ...command, status: 'scheduled', due_at: Date.parse(due_at) }, times[index]!));
     }
     for (const command of recorded.sort(byKey)) {
       const index = won.get(command.partition);
@@ -342,7 +350,7 @@ const accept: Model = function* (db, tx, [json]) {
   const now = db.now();
   for (const { partition, command_id, type, payload, metadata, fingerprint } of given.slice().sort(byKey)) {
     const command = newCommand({ partition, command_id, type, payload, metadata, fingerprint, status: 'accepted', due_at: now }, now);
-    if (yield* insertUnlessThere(db, tx, command)) inserted.add(command_id);
+    if (yield* insertCommand(db, tx, command)) inserted.add(command_id);
   }
   return given.map(({ command_id }, index) => ({
     command_id,
@@ -356,7 +364,7 @@ const store: Model = function* (db, tx, [json, attempts, claimMs]) {
   const now = db.now();
   for (const { partition, command_id, type, payload, metadata } of (JSON.parse(json as string) as Given[]).sort(byKey)) {
     const given = { partition, command_id, type, payload, metadata, attempts: attempts as number };
-    yield* insertUnlessThere(db, tx, newCommand({ ...given, status: 'accepted', due_at: now + (claimMs as number) }, now));
+    yield* insertCommand(db, tx, newCommand({ ...given, status: 'accepted', due_at: now + (claimMs as number) }, now));
   }
   return [];
 };
@@ -409,11 +417,8 @@ const createCheckpoints: Model = function* (db, tx, [consumers]) {
   for (const consumer of array<string>(consumers)) {
     for (let partition = 0; partition < db.partitions.length; partition++) {
       const key = keyOf(partition, consumer);
-      if (db.checkpoints.has(key)) continue;
-      yield checkpointLock(consumer, partition);
-      if (db.checkpoints.has(key)) continue;
       const checkpoint = { consumer, partition, position: 0, failed_position: null, failed_type: null, error: null, attempts: 0, retry_at: null };
-      tx.write(() => db.checkpoints.set(key, checkpoint));
+      yield* insertUnlessThere(db, tx, checkpointLock(consumer, partition), () => db.checkpoints.has(key), () => db.checkpoints.set(key, checkpoint));
     }
   }
   return [];
@@ -432,7 +437,12 @@ function withNews(db: SimulatedPostgres, consumers: unknown) {
 
 const claimCheckpoints: Model = (db, tx, [consumers]) =>
   withNews(db, consumers)
-    .filter(({ consumer, partition }) => db.tryLock(tx, checkpointLock(consumer, partition)))
+    .filter(({ consumer, partition }) => {
+      const lock = checkpointLock(consumer, partition);
+      const isFree = db.tryLock(tx, lock);
+      if (isFree) tx.onlyLocked.add(lock);
+      return isFree;
+    })
     .map(({ consumer, partition, position, failed_position }) => {
       const { head } = db.partitions[partition]!;
       return { consumer, partition, position, head, failed: failed_position !== null };
@@ -446,6 +456,7 @@ const moveCheckpoints: Model = function* (db, tx, [consumers, partitions, positi
   for (const [index, consumer] of array<string>(consumers).entries()) {
     const partition = places[index]!;
     yield checkpointLock(consumer, partition);
+    tx.onlyLocked.delete(checkpointLock(consumer, partition));
     tx.write(() => {
       const cleared = { failed_position: null, failed_type: null, error: null, attempts: 0, retry_at: null };
       Object.assign(db.checkpoints.get(keyOf(partition, consumer))!, { position: to[index], ...cleared });
