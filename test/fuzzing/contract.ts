@@ -1,0 +1,182 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { Answer } from '../support/client.js';
+import type { Request } from './requests.js';
+import type { Schema } from './values.js';
+
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+  readonly required?: boolean;
+  readonly schema?: object;
+}
+
+interface Response {
+  readonly headers?: Readonly<Record<string, unknown>>;
+  readonly content?: Readonly<Record<string, { readonly schema: object }>>;
+}
+
+/** An OpenAPI document, as far as it is looked at. */
+export interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, {
+    readonly parameters?: readonly Parameter[];
+    readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema: object }>> };
+    readonly responses: Readonly<Record<string, Response>>;
+  }>>>>;
+}
+
+/** A route of the document. */
+export interface Operation {
+  readonly name: string;
+  readonly method: string;
+  readonly path: string;
+  /** Names of what its path has in braces, in their order. */
+  readonly parameters: readonly string[];
+  readonly query: readonly Parameter[];
+  readonly bodySchema?: Schema;
+  readonly takesLines: boolean;
+  readonly responses: Readonly<Record<string, Response>>;
+  readonly weight: number;
+}
+
+/** What is served besides: answered to everybody, and no part of the document. */
+const plain = ['/health/live', '/health/ready', '/health/startup', '/metrics', '/docs/errors', '/openapi.json'];
+const plainPattern = /^\/(health\/\w+|metrics|docs(\/.*|-json|-yaml)?|openapi\.json)\/?$/;
+const usualWeight = 4;
+/** What others depend on, and what makes an end of it. */
+const weights: Readonly<Record<string, number>> = {
+  'POST /v1/orders': 12,
+  'POST /v1/ledgers/{ledger}/transactions': 12,
+  'POST /v1/orders/{orderId}/fulfil': 8,
+  'POST /v1/orders/{orderId}/refunds': 12,
+  'POST /v1/products/{productId}/archive': 2,
+};
+
+export function operationsOf(document: Document): Operation[] {
+  const described = Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, { parameters = [], requestBody, responses }]): Operation => {
+      const bodySchema = requestBody?.content?.['application/json']?.schema as Schema | undefined;
+      const name = `${method.toUpperCase()} ${path}`;
+      return {
+        name,
+        method: method.toUpperCase(),
+        path,
+        parameters: [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!),
+        query: parameters.filter((parameter) => parameter.in === 'query'),
+        takesLines: requestBody?.content?.['application/x-ndjson'] !== undefined,
+        responses,
+        weight: weights[name] ?? usualWeight,
+        ...(bodySchema && { bodySchema }),
+      };
+    }),
+  );
+  const besides = plain.map((path): Operation => ({ name: `GET ${path}`, method: 'GET', path, parameters: [], query: [], takesLines: false, responses: {}, weight: 1 }));
+  return [...described, ...besides];
+}
+
+/** What every route may answer with that the request has not got to: of the platform, and for the document to say once. */
+const beforeAnyRoute = new Set([400, 404, 405, 408, 413, 414, 415, 431]);
+const problemFields = ['type', 'title', 'status', 'detail', 'code'];
+/** A system that is well is behind now and then; it is never without its database, and none of its nodes is stopping. */
+const unavailableCodes = new Set(['projection-behind', 'overloaded']);
+const leak = /\n\s+at |node_modules|\.ts:\d|pg-pool|\bSQLSTATE\b/i;
+
+/** The document as a judge of answers. */
+export class Contract {
+  private readonly ajv = new Ajv2020({ strict: false, allErrors: false });
+  private readonly validators = new Map<object, ValidateFunction>();
+  private readonly patterns: { readonly operation: Operation; readonly pattern: RegExp }[];
+
+  constructor(readonly operations: readonly Operation[]) {
+    this.ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    this.patterns = operations
+      .map((operation) => ({ operation, pattern: new RegExp(`^${operation.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`) }))
+      // Where two fit, a router takes the one that says more.
+      .sort((a, b) => a.operation.parameters.length - b.operation.parameters.length);
+  }
+
+  /** The route that a request is for, whatever else is wrong with it. */
+  operationOf({ method, path }: Request): Operation | undefined {
+    const asked = method === 'HEAD' ? 'GET' : method;
+    const raw = path.split(/[?#]/, 1)[0]!;
+    return this.patterns.find(({ operation, pattern }) => operation.method === asked && (pattern.test(raw) || pattern.test(decoded(raw))))?.operation;
+  }
+
+  /** What is wrong with an answer; nothing is. */
+  complaint(request: Request, answer: Answer): string | undefined {
+    const { status, text } = answer;
+    if (leak.test(text) && !plainPattern.test(request.path.split('?', 1)[0]!)) return `a stack or the like: ${text.slice(0, 300)}`;
+    if (status === 503 && !unavailableCodes.has(String(answer.body.code))) return `503 ${text.slice(0, 300)}`;
+    if (status >= 500 && status !== 503) return `${status} ${text.slice(0, 300)}`;
+    const operation = this.operationOf(request);
+    if (operation && operation.responses['200'] === undefined && operation.responses['201'] === undefined) return complaintOfPlain(request, answer);
+    const documented = operation?.responses[status];
+    if (documented) return this.complaintOf(request, answer, documented);
+    if (operation) return `${status} is not documented: ${text.slice(0, 300)}`;
+    if (plainPattern.test(decoded(request.path.split('?', 1)[0]!))) return complaintOfPlain(request, answer);
+    if (!beforeAnyRoute.has(status)) return `${status} of no route: ${text.slice(0, 300)}`;
+    return complaintOfProblem(request, answer);
+  }
+
+  private complaintOf(request: Request, answer: Answer, { content, headers = {} }: Response): string | undefined {
+    const { status } = answer;
+    if (status >= 400) {
+      const complaint = complaintOfProblem(request, answer);
+      if (complaint) return complaint;
+    }
+    const missing = requiredHeaders(request, status).filter((name) => Object.keys(headers).includes(name) && answer.headers[name.toLowerCase()] === undefined);
+    if (missing.length > 0) return `${status} without ${missing.join()}`;
+    if (request.method === 'HEAD' || status === 304) return answer.text === '' ? undefined : `${status} with a body: ${answer.text.slice(0, 100)}`;
+    const type = mediaType(answer);
+    const schema = content?.[type]?.schema;
+    if (!schema) return `${status} is of type ${type}`;
+    let body: unknown;
+    try {
+      body = JSON.parse(answer.text);
+    } catch {
+      return `${status} is no JSON: ${answer.text.slice(0, 300)}`;
+    }
+    const validate = this.validator(schema);
+    return validate(body) ? undefined : `${status} ${this.ajv.errorsText(validate.errors)}: ${answer.text.slice(0, 500)}`;
+  }
+
+  private validator(schema: object): ValidateFunction {
+    const known = this.validators.get(schema) ?? this.ajv.compile(schema);
+    this.validators.set(schema, known);
+    return known;
+  }
+}
+
+/** Those of the contract that hold of every such answer; the document says which answers have them at all. */
+function requiredHeaders({ method }: Request, status: number): string[] {
+  if (status === 503) return ['Retry-After'];
+  if (status === 202) return ['Location'];
+  return status < 300 && method !== 'GET' && method !== 'HEAD' ? ['Consistency-Token'] : [];
+}
+
+function complaintOfProblem(request: Request, answer: Answer): string | undefined {
+  const { status, body, text } = answer;
+  if (mediaType(answer) !== 'application/problem+json') return `${status} is of type ${mediaType(answer)}: ${text.slice(0, 300)}`;
+  if (request.method === 'HEAD') return undefined;
+  const missing = problemFields.filter((field) => !(field in body));
+  if (missing.length > 0) return `${status} without ${missing.join()}: ${text.slice(0, 300)}`;
+  if (body.status !== status) return `${status} says ${body.status}`;
+  if (status === 405 && !answer.headers.allow) return '405 without Allow';
+  return undefined;
+}
+
+function complaintOfPlain(request: Request, answer: Answer): string | undefined {
+  if (answer.status < 400) return undefined;
+  return beforeAnyRoute.has(answer.status) ? complaintOfProblem(request, answer) : `${answer.status} ${answer.text.slice(0, 300)}`;
+}
+
+function mediaType({ headers }: Answer): string {
+  return String(headers['content-type']).split(';', 1)[0]!;
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
+}
