@@ -8,7 +8,7 @@ const seed = process.env.RIALTO_SIMULATION_SEED === undefined ? undefined : Numb
 
 /** With what to do about it. */
 function found({ violations }: Simulated): string[] {
-  return violations.map(({ seed, what }) => [`seed ${seed}; step by step: node test/simulation/run.mjs --seed ${seed}`, ...what].join('\n  '));
+  return violations.map(({ seed, what }) => [`seed ${seed}; step by step: npm run simulate -- --seed ${seed}`, ...what].join('\n  '));
 }
 
 describe('However the statements, answers and failures of several processes interleave,', () => {

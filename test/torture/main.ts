@@ -1,6 +1,8 @@
-import { parseArgs } from 'node:util';
-import { randomBytes } from 'node:crypto';
+import 'reflect-metadata';
+import { randomBytes, randomInt } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { simulate } from '../simulation/simulate.js';
 import type { History } from './history.js';
 import { htmlReport, textFigures, textReport } from './report.js';
 import { run, type Plan } from './run.js';
@@ -8,9 +10,10 @@ import { topologies, type TopologyName } from './system.js';
 
 const usage = `npm run torture -- [options]
 
-Lets clients loose on processes of Rialto, does to them what networks, disks and machines do, and says what was violated.
+Lets clients loose on processes of Rialto, does to them what networks, disks and machines do, and says what was violated. First the
+heart of it is simulated for a while, in many more orders of events (npm run simulate).
 
-  --quick              two runs, some three minutes in all; by default runs for 20 minutes
+  --quick              two runs, some four minutes in all; by default runs for 20 minutes
   --hours N            runs for N hours
   --seed TEXT          of the first run; printed, and by default made up
   --topology NAME      ${Object.keys(topologies).join(' or ')}; by default in turn
@@ -39,8 +42,8 @@ const { values: options } = parseArgs({
 
 /** How long the runs take between them, and how long the faults of one. */
 const mode = options.quick
-  ? { totalMs: 0, runs: 2, faultsMs: 45_000, calmMs: 8_000 }
-  : { totalMs: options.hours ? Number(options.hours) * 3_600_000 : 20 * 60_000, runs: 2, faultsMs: 120_000, calmMs: 15_000 };
+  ? { totalMs: 0, runs: 2, faultsMs: 45_000, calmMs: 8_000, simulationSeconds: 15 }
+  : { totalMs: options.hours ? Number(options.hours) * 3_600_000 : 20 * 60_000, runs: 2, faultsMs: 120_000, calmMs: 15_000, simulationSeconds: 120 };
 
 async function main(): Promise<number> {
   if (options.help) return console.log(usage), 0;
@@ -49,7 +52,7 @@ async function main(): Promise<number> {
   if (options.topology && !names.includes(options.topology as TopologyName)) throw new Error(`there is no topology ${options.topology}`);
   const beganAtMs = performance.now();
   const histories: History[] = [];
-  let failed = 0;
+  let failed = (await simulation()) ? 0 : 1;
   for (let index = 0; index < mode.runs || performance.now() - beganAtMs < mode.totalMs; index++) {
     // What is repeated by its seed is the first run of that seed.
     const seed = index === 0 ? first : `${first}.${index}`;
@@ -65,6 +68,15 @@ async function main(): Promise<number> {
   const minutes = Math.round((performance.now() - beganAtMs) / 60_000);
   console.log(`\n${histories.length} runs in ${minutes} minutes, ${failed} with violations; seeds ${first} and on\n${textFigures(...histories)}`);
   return failed > 0 ? 1 : 0;
+}
+
+/** Whether nothing was violated. What is repeated by its seed, and some faults alone, are of the real processes. */
+async function simulation(): Promise<boolean> {
+  if (options.seed || options.faults || options.topology) return true;
+  const { interleavings, operationsChecked, violations } = await simulate({ seconds: mode.simulationSeconds, seed: randomInt(2 ** 31) });
+  console.log(`simulation: ${interleavings} interleavings, ${operationsChecked} checks, ${violations.length === 0 ? 'no violation' : 'violated'}`);
+  for (const { seed, what } of violations) console.log([`  again: npm run simulate -- --seed ${seed}`, ...what].join('\n  '));
+  return violations.length === 0;
 }
 
 function planOf(seed: string, topology: TopologyName): Plan {
