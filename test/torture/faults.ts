@@ -74,7 +74,7 @@ const stopNode: FaultKind = {
 
 /** The process dies where it says that it is most vulnerable; or goes on, when it does not come by in time. */
 const dieAtPoint: FaultKind = {
-  name: 'process-kill-at-fault-point',
+  name: 'process-kill-at-point',
   weight: 4,
   lastsMs: [1_000, 3_000],
   isPossible: always,

@@ -61,7 +61,7 @@ async function main(): Promise<number> {
     histories.push(history);
     if (index === 0 && missing.length > 0) console.log(`left out, since it is not here: ${missing.join(', ')}`);
     const isRight = checked.violations.length === 0;
-    console.log(isRight ? `${seed} (${topology}): ${history.faults.length} faults, no violation` : `${seed} (${topology}):\n${textReport(history, checked)}`);
+    console.log(isRight ? `${seed} (${topology}): ${history.faults.length} faults, ${checked.objects.calls} calls in linearizable order, no violation` : `${seed} (${topology}):\n${textReport(history, checked)}`);
     if (!isRight) failed++;
     if (options.report && (isRight ? failed === 0 : failed === 1)) await writeFile(options.report, htmlReport(history, checked));
   }

@@ -23,6 +23,8 @@ const accountsPerLedger = 6;
 const shop = 'shop';
 const customers = 5;
 const skus = Array.from({ length: 6 }, (_, index) => `sku-${index}`);
+/** What orders are about. The others only clients write to, so that every change of them is in the history. */
+const sold = skus.slice(0, 4);
 const currency = 'EUR';
 const answerWithinMs = 8_000;
 /** How often a client asks before it gives up, and leaves open what became of it. */
@@ -327,7 +329,8 @@ class Client {
 
   private order(): Write {
     const account = this.dice.oneOf(customerNames());
-    const lines = Array.from(new Set([this.anySku(), this.anySku()]), (sku) => ({ sku, quantity: this.dice.between(1, 3) }));
+    const sku = () => (this.dice.percent(this.hotPercent) ? skus[0]! : this.dice.oneOf(sold));
+    const lines = Array.from(new Set([sku(), sku()]), (sku) => ({ sku, quantity: this.dice.between(1, 3) }));
     const autoFulfil = this.dice.percent(20) ? { autoFulfil: true } : {};
     return { kind: 'place-order', orderId: this.newId('order'), customerId: account, ledger: shop, account, lines, ...autoFulfil };
   }
