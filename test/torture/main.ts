@@ -58,10 +58,11 @@ async function main(): Promise<number> {
     const seed = index === 0 ? first : `${first}.${index}`;
     const topology = (options.topology as TopologyName | undefined) ?? names[index % names.length]!;
     const { history, checked, missing } = await run(planOf(seed, topology));
-    histories.push(history);
+    // For the figures of all: what was answered is looked at by now, and would fill the memory in a night.
+    histories.push({ ...history, entries: history.entries.map(({ body: _body, etag: _etag, tokenSent: _sent, tokenReceived: _received, ...entry }) => entry) });
     if (index === 0 && missing.length > 0) console.log(`left out, since it is not here: ${missing.join(', ')}`);
     const isRight = checked.violations.length === 0;
-    console.log(isRight ? `${seed} (${topology}): ${history.faults.length} faults, ${checked.objects.calls} calls in linearizable order, no violation` : `${seed} (${topology}):\n${textReport(history, checked)}`);
+    console.log(isRight ? `${seed} (${topology}): ${history.faults.length} faults, ${checked.objects.calls} calls in linearizable order (${checked.objects.undecided.length} of ${checked.objects.objects} objects undecided), no violation` : `${seed} (${topology}):\n${textReport(history, checked)}`);
     if (!isRight) failed++;
     if (options.report && (isRight ? failed === 0 : failed === 1)) await writeFile(options.report, htmlReport(history, checked));
   }

@@ -23,8 +23,12 @@ const accountsPerLedger = 6;
 const shop = 'shop';
 const customers = 5;
 const skus = Array.from({ length: 6 }, (_, index) => `sku-${index}`);
-/** What orders are about. The others only clients write to, so that every change of them is in the history. */
+/**
+ * What orders are about. The others only clients write to, and nothing of them expires or is accepted for later: every change
+ * of them has a beginning and an end in the history, and their order can be searched for. The same goes for one ledger.
+ */
 const sold = skus.slice(0, 4);
+const followedLedger = 'south';
 const currency = 'EUR';
 const answerWithinMs = 8_000;
 /** How often a client asks before it gives up, and leaves open what became of it. */
@@ -216,7 +220,7 @@ class Client {
 
   private preferenceOf(action: Write): string | undefined {
     if (action.kind === 'place-order') return this.dice.percent(60) ? 'wait=5' : undefined;
-    return this.dice.percent(8) ? 'respond-async' : undefined;
+    return this.dice.percent(8) && !isFollowed(action) ? 'respond-async' : undefined;
   }
 
   private async ask(action: Action, with_: { key?: string; prefer?: string; tokenSent?: string }): Promise<Entry> {
@@ -301,8 +305,9 @@ class Client {
   }
 
   private anyAuthorisation(): Write {
-    const expires = this.dice.percent(40) ? { expiresInSeconds: this.dice.between(1, 10) } : {};
-    return { kind: 'authorise', ledger: this.dice.oneOf(ledgers), ...this.anyPosting(), ...expires };
+    const ledger = this.dice.oneOf(ledgers);
+    const expires = ledger !== followedLedger && this.dice.percent(60) ? { expiresInSeconds: this.dice.between(1, 10) } : {};
+    return { kind: 'authorise', ledger, ...this.anyPosting(), ...expires };
   }
 
   /** More than some accounts can pay. */
@@ -323,8 +328,9 @@ class Client {
   }
 
   private reservation(): Write {
-    const expires = this.dice.percent(30) ? { expiresInSeconds: this.dice.between(1, 8) } : {};
-    return { kind: 'reserve', sku: this.anySku(), reservationId: this.newId('reservation'), quantity: this.dice.between(1, 6), ...expires };
+    const sku = this.anySku();
+    const expires = sold.includes(sku) && this.dice.percent(40) ? { expiresInSeconds: this.dice.between(1, 8) } : {};
+    return { kind: 'reserve', sku, reservationId: this.newId('reservation'), quantity: this.dice.between(1, 6), ...expires };
   }
 
   private order(): Write {
@@ -375,6 +381,10 @@ class Client {
   private newId(what: string): string {
     return `${what}-${this.number}-${++this.made}-${this.dice.word(6)}`;
   }
+}
+
+function isFollowed(action: Write): boolean {
+  return ('ledger' in action && action.ledger === followedLedger) || ('sku' in action && !sold.includes(action.sku));
 }
 
 function accountNames(count: number): string[] {
