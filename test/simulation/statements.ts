@@ -477,10 +477,10 @@ const recordFailure: Model = function* (db, tx, [consumer, partition, position, 
   return [];
 };
 
-const readEvents: Model = (db, _tx, [given, after, upTo, limit, types]) => {
+const readEvents: Model = (db, _tx, [given, after, upTo, limit, passedOver]) => {
   const [positions, heads] = [array<number>(after), array<number>(upTo)];
   const wanted = array<number>(given).map((partition, index) => ({ partition, after: positions[index]!, head: heads[index]! }));
-  const isWanted = ({ type }: { type: string }) => types == null || array<string>(types).includes(type);
+  const isWanted = ({ type }: { type: string }) => !array<string>(passedOver).includes(type);
   return wanted
     .sort((a, b) => a.partition - b.partition)
     .flatMap(({ partition, after, head }) => db.events[partition]!.slice(after, head).filter(isWanted).slice(0, limit as number))

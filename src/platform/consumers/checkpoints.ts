@@ -46,13 +46,13 @@ SET failed_position = $3, failed_type = $4, error = $5, attempts = attempts + 1,
   retry_at = statement_timestamp() + least(300, power(2, least(attempts, 16))) * interval '1 second'
 WHERE consumer = $1 AND partition = $2`;
 
-/** Stored events after a position and up to another, at most so many per partition; of some types, or of all. */
+/** Stored events after a position and up to another, at most so many per partition, without those of some types. */
 export const readEventsSql = `
 SELECT e.partition, e.position, e.type, e.data::text AS data, e.metadata::text AS metadata, e.recorded_at
 FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS w(partition, position, head) CROSS JOIN LATERAL (
   SELECT partition, position, type, data, metadata, recorded_at FROM events
   WHERE partition = w.partition AND position > w.position AND position <= w.head
-    AND ($5::text[] IS NULL OR type = ANY ($5::text[]))
+    AND type <> ALL ($5::text[])
   ORDER BY position LIMIT $4) e
 ORDER BY e.partition, e.position`;
 

@@ -241,8 +241,8 @@ export class ConsumerRunner {
     }
     if (partitions.length === 0) return { stretches, unfinished };
     const perPartition = Math.max(1, Math.floor(limit / partitions.length));
-    const types = this.eventTypes && this.catalogue.storedTypes(this.eventTypes);
-    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, heads, perPartition, types] };
+    const passedOver = this.eventTypes ? this.catalogue.typesBesides(this.eventTypes) : [];
+    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, heads, perPartition, passedOver] };
     const { rows } = await client.query<StoredEventRow>(read);
     const byPartition = groupBy(rows, (row) => row.partition);
     partitions.forEach((partition, index) => {

@@ -21,9 +21,12 @@ export class EventCatalogue {
     return [...this.events.keys()];
   }
 
-  /** What events of these types may be stored as. An upcast tells what it makes only when it is run, so each may be. */
-  storedTypes(types: Iterable<string>): string[] {
-    return [...types, ...this.upcasts.keys()];
+  /**
+   * The types that whoever wants only these may pass over unread. Not what nobody knows: a newer process may have written a
+   * new version of what is wanted. Nor former versions: an upcast tells what it makes only when it is run.
+   */
+  typesBesides(wanted: ReadonlySet<string>): string[] {
+    return this.eventTypes.filter((type) => !wanted.has(type));
   }
 
   streamsOf(event: Event): readonly Stream[] {
