@@ -81,8 +81,9 @@ export class ConsumerRunner {
     if (consumers.every(({ eventTypes }) => eventTypes)) {
       this.eventTypes = new Set(consumers.flatMap(({ eventTypes }) => [...eventTypes!]));
     }
-    this.newEvents.onEvents((events) => this.tail.push(events));
     await this.pool.query(createCheckpointsSql, [this.names]);
+    // Last: whoever tries again, after a database that was away, listens once.
+    this.newEvents.onEvents((events) => this.tail.push(events));
   }
 
   /** One run. When no news are expected it first asks whether there are any: one statement, and no transaction. */
