@@ -146,7 +146,8 @@ export class JobQueues {
       if (this.isWorking && !isSkewed) {
         for (const queue of this.wakeUps.worked) link.work(queue, (job) => this.arrive(link, queue, job));
       }
-      link.every(this.timings.canaryEveryMs, () => this.lookAfter(link));
+      let turn = 0;
+      link.every(this.timings.canaryEveryMs, () => this.lookAfter(link, turn++));
       link.every(this.timings.clockEveryMs, async () => {
         const skewed = this.store.trustsWorkersClocks && Math.abs(await this.clockSkewMs(connection)) > maxClockSkewMs;
         if (skewed !== isSkewed) link.lose(new LinkError('clock', skewed ? 'the clock went off' : 'the clock is right'));
@@ -219,12 +220,14 @@ export class JobQueues {
 
   /**
    * A worker must hear from the store, and hear of jobs. The first shows in its asking. For the second a job is added
-   * now and then: when it comes here, it must come soon. That another process takes it is as good, and the rule.
+   * now and then, to one queue after the other (a job is eight statements, and an idle node should ask for little):
+   * when it comes here, it must come soon. That another process takes it is as good, and the rule.
    */
-  private async lookAfter(link: Link): Promise<void> {
+  private async lookAfter(link: Link, turn: number): Promise<void> {
     const silent = link.silentWorker();
     if (silent) return link.lose(new LinkError('silent', `the worker of ${silent} has no answers`));
-    await Promise.all(link.worked.map((queue) => this.add(queue, 'canary')));
+    const queue = link.worked[turn % link.worked.length];
+    if (queue) await this.add(queue, 'canary');
   }
 
   private async states(): Promise<QueueState[]> {

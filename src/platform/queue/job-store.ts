@@ -60,6 +60,7 @@ export interface Timings {
   readonly idleSeconds: number;
   /** A worker that is well asks for a job every `idleSeconds` at the least. */
   readonly silentMs: number;
+  /** Of the queues, one after the other. */
   readonly canaryEveryMs: number;
   readonly canaryLateMs: number;
   readonly clockEveryMs: number;
