@@ -16,8 +16,12 @@ import { keyOf, PostgresError, type CommandRecord, type Model, type Row, type Si
 
 /** An array parameter: pg takes JavaScript's, the append writes its own literals. */
 function array<T>(value: unknown): T[] {
-  return typeof value === 'string' ? (JSON.parse(`[${value.slice(1, -1)}]`) as T[]) : (value as T[]);
+  if (typeof value !== 'string') return value as T[];
+  return value === '{}' ? [] : (JSON.parse(`[${value.slice(1, -1)}]`) as T[]);
 }
+
+/** An array that is a parameter as JSON. Most of an append's are empty. */
+const jsonArray = <T>(value: unknown): T[] => (value === '[]' ? [] : (JSON.parse(value as string) as T[]));
 
 const commandLock = (partition: number, id: string): string => `command ${partition}/${id}`;
 const partitionLock = (partition: number): string => `partition ${partition}`;
@@ -104,14 +108,14 @@ export const appendModel = (rules = appendRules): Model =>
     const times = array<string>(values[3]).map((time) => Date.parse(time));
     const writes = array<boolean>(values[4]);
     const groups = array<number>(values[22]).map((together, index) => rules.groupOf(partitions[index]!, together));
-    const recorded = JSON.parse(values[14] as string) as Recorded[];
+    const recorded = jsonArray<Recorded>(values[14]);
     // With the statement's snapshot, from here …
     const found = partitions.map((partition) => db.partitions[partition]!.revision);
     const known = recorded.flatMap(({ partition, command_id, fingerprint }) => {
       const command = db.commands.get(keyOf(partition, command_id));
       return command && rules.isKnown(command, fingerprint) ? [command] : [];
     }).map(({ partition, command_id, fingerprint, status, created, result, last_position }) => ({ partition, command_id, fingerprint, status, created, result, last_position }));
-    const unscheduledIds = JSON.parse(values[20] as string) as string[];
+    const unscheduledIds = jsonArray<string>(values[20]);
     const unscheduled = array<number>(values[19]).flatMap((partition, index) =>
       db.commands.get(keyOf(partition, unscheduledIds[index]!))?.status === 'scheduled' ? [{ partition, id: unscheduledIds[index]! }] : [],
     );
@@ -137,7 +141,7 @@ export const appendModel = (rules = appendRules): Model =>
     }
     const byKey = (a: { partition: number; command_id: string }, b: typeof a) =>
       a.partition - b.partition || (a.command_id < b.command_id ? -1 : 1);
-    for (const { due_at, ...command } of (JSON.parse(values[17] as string) as Scheduled[]).sort(byKey)) {
+    for (const { due_at, ...command } of jsonArray<Scheduled>(values[17]).sort(byKey)) {
       const index = won.get(command.partition);
       if (index === undefined) continue;
       yield* insertCommand(db, tx, newCommand({ ...command, status: 'scheduled', due_at: Date.parse(due_at) }, times[index]!));
@@ -170,7 +174,7 @@ export const appendModel = (rules = appendRules): Model =>
         db.changed.partitions.add(partition);
       });
     }
-    for (const taken of JSON.parse(values[18] as string) as Taken[]) {
+    for (const taken of jsonArray<Taken>(values[18])) {
       if (won.has(taken.partition)) tx.write(() => db.snapshots.set(keyOf(taken.partition, taken.stream), taken));
     }
     return partitions.map((partition, index) => {
@@ -182,8 +186,8 @@ export const appendModel = (rules = appendRules): Model =>
 function addEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unknown[], won: ReadonlyMap<number, number>, times: number[]): void {
   const positions = array<number>(values[6]);
   const versions = array<number>(values[7]);
-  const [streams, types] = [values[8], values[9]].map((value) => JSON.parse(value as string) as string[]) as [string[], string[]];
-  const [data, metadata] = [values[10], values[11]].map((value) => JSON.parse(value as string) as object[]) as [object[], object[]];
+  const [streams, types] = [values[8], values[9]].map(jsonArray<string>) as [string[], string[]];
+  const [data, metadata] = [values[10], values[11]].map(jsonArray<object>) as [object[], object[]];
   array<number>(values[5]).forEach((partition, index) => {
     if (!won.has(partition)) return;
     const position = positions[index]!;
@@ -211,7 +215,7 @@ function addEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unkn
 
 function linkEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unknown[], won: ReadonlyMap<number, number>): void {
   const positions = array<number>(values[12]);
-  const streams = JSON.parse(values[13] as string) as string[];
+  const streams = jsonArray<string>(values[13]);
   const versions = array<number>(values[16]);
   array<number>(values[15]).forEach((partition, index) => {
     if (!won.has(partition)) return;
@@ -343,7 +347,7 @@ type Given = Pick<CommandRecord, 'partition' | 'command_id' | 'type' | 'payload'
 const byKey = (a: Given, b: Given): number => a.partition - b.partition || (a.command_id < b.command_id ? -1 : 1);
 
 const accept: Model = function* (db, tx, [json]) {
-  const given = JSON.parse(json as string) as Given[];
+  const given = jsonArray<Given>(json);
   const seen = given.map(({ partition, command_id }) => db.commands.get(keyOf(partition, command_id)));
   const fingerprints = seen.map((command) => command?.fingerprint ?? null);
   const inserted = new Set<string>();
@@ -362,7 +366,7 @@ const accept: Model = function* (db, tx, [json]) {
 
 const store: Model = function* (db, tx, [json, attempts, claimMs]) {
   const now = db.now();
-  for (const { partition, command_id, type, payload, metadata } of (JSON.parse(json as string) as Given[]).sort(byKey)) {
+  for (const { partition, command_id, type, payload, metadata } of jsonArray<Given>(json).sort(byKey)) {
     const given = { partition, command_id, type, payload, metadata, attempts: attempts as number };
     yield* insertCommand(db, tx, newCommand({ ...given, status: 'accepted', due_at: now + (claimMs as number) }, now));
   }

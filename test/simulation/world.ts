@@ -176,6 +176,7 @@ export class World {
 
   /** Writes down what the server does and what clients hear, for whoever wants to know how it came to something. */
   traceInto(lines: string[]): void {
+    Error.stackTraceLimit = 10;
     const say = (line: string) => lines.push(`${String(this.scheduler.steps).padStart(5)} ${this.scheduler.current.name}: ${line}`);
     const { witness } = this.postgres;
     this.postgres.witness = {
@@ -189,7 +190,7 @@ export class World {
     this.say = say;
   }
 
-  private say: (line: string) => void = () => undefined;
+  private say?: (line: string) => void;
 
   get violations(): readonly string[] {
     return this.checks.violations;
@@ -218,7 +219,7 @@ export class World {
 
   /** As the product does when its machine dies: nothing of it is ever heard of again. */
   private crash(process: Process): void {
-    this.say(`${process.owner.name} dies`);
+    this.say?.(`${process.owner.name} dies`);
     process.owner.die();
     for (const pool of process.pools) pool.cut();
     for (const forget of [...process.underWay]) forget();
@@ -244,7 +245,7 @@ export class World {
   }
 
   private heal(): void {
-    this.say('from now on nothing goes wrong');
+    this.say?.('from now on nothing goes wrong');
     this.isHealed = true;
     this.isPoisonous = false;
     Object.assign(this.faults, { fail: 0, cut: 0, refuse: 0 });
@@ -355,7 +356,7 @@ export class World {
   private async attempt(command: Issued): Promise<boolean> {
     const { id, partition, input, fingerprint, isRecorded, viaInbox } = command;
     const process = this.chance.pick(this.processes);
-    this.say(`${id} ${fingerprint}${isRecorded ? '' : ', not recorded'}${viaInbox ? ', to be accepted' : ''}, goes to ${process.owner.name}`);
+    this.say?.(`${id} ${fingerprint}${isRecorded ? '' : ', not recorded'}${viaInbox ? ', to be accepted' : ''}, goes to ${process.owner.name}`);
     const acknowledgedBefore = this.checks.acknowledged(partition);
     if (viaInbox) {
       const acceptance = await this.ask(process, () =>
@@ -364,7 +365,7 @@ export class World {
           return accepted;
         }),
       );
-      this.say(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
+      this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
       if (acceptance === 'nobody knows' || 'error' in acceptance) return false;
       if (acceptance.value.fingerprint === fingerprint) this.checks.accepted(command);
       else this.checks.refusedAsReused(command);
@@ -372,7 +373,7 @@ export class World {
     }
     const record = isRecorded ? { fingerprint } : undefined;
     const attempt = await this.ask(process, () => process.writer.execute(new Count(input, { commandId: id, metadata: {}, record }).toWrite()));
-    this.say(`${id} ${fingerprint} hears ${JSON.stringify(attempt)}`);
+    this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(attempt)}`);
     if (attempt === 'nobody knows') return false;
     if ('value' in attempt) {
       this.checks.answered(command, attempt.value, acknowledgedBefore);

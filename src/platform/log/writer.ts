@@ -213,7 +213,10 @@ export class LogWriter {
     });
     const forget = () => this.inFlight.delete(write.commandId);
     return {
-      ...this.step(write),
+      write,
+      partition: this.partitionOf(write.partitionKey),
+      streams: [],
+      extraStreams: [],
       parts: write.parts?.map((part) => this.step(part)) ?? noSteps,
       promise,
       resolve: (outcome) => (forget(), this.answerSoon(() => settle.resolve(outcome))),
@@ -224,7 +227,7 @@ export class LogWriter {
     };
   }
 
-  private step<P extends Part>(write: P): Step & { readonly write: P } {
+  private step(write: Part): Step {
     return { write, partition: this.partitionOf(write.partitionKey), streams: [], extraStreams: [] };
   }
 
