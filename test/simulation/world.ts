@@ -38,8 +38,14 @@ export interface Sabotage {
   process?(process: Process): void;
 }
 
-/** What chance has made of this run, once for all of it. */
+/**
+ * What chance has made of this run, once for all of it. Most runs are small, a few commands of two processes for the same few
+ * counters: they meet in as many ways as in a long run, and there are ten of them in its time.
+ */
 interface Conditions {
+  readonly isSmall: boolean;
+  /** How many of the partitions are asked for. */
+  readonly places: number;
   readonly processes: number;
   readonly clients: number;
   readonly commandsEach: number;
@@ -150,11 +156,14 @@ export class World {
     const rate = (most: number) => (isCalm || chance.happens(0.4) ? 0 : most * chance.next());
     this.faults = { fail: rate(0.1), cut: rate(0.1), refuse: rate(0.3) };
     this.scheduler = new Scheduler(chance, chance.pick([0, 0, 0.01, 0.1]));
-    const hasConsumers = chance.happens(0.3);
+    const isSmall = chance.happens(0.9);
+    const hasConsumers = chance.happens(isSmall ? 0.05 : 0.3);
     this.conditions = {
-      processes: chance.between(1, 3),
-      clients: chance.between(1, 4),
-      commandsEach: chance.between(1, 4),
+      isSmall,
+      places: isSmall ? chance.between(1, 2) : partitions,
+      processes: isSmall ? chance.pick([2, 2, 2, 3]) : chance.between(1, 3),
+      clients: isSmall ? chance.between(1, 3) : chance.between(1, 4),
+      commandsEach: isSmall ? 1 : chance.between(1, 4),
       hasConsumers,
       hasInbox: hasConsumers || chance.happens(0.3),
       stateCacheBytes: chance.pick([300, 1_000, 1_000_000]),
@@ -204,14 +213,15 @@ export class World {
   /** Within simulated time. */
   async run(): Promise<void> {
     activate(this.scheduler);
-    const { processes, clients, restarts, outages, hasInbox, hasConsumers } = this.conditions;
+    const { isSmall, processes, clients, restarts, outages, hasInbox, hasConsumers } = this.conditions;
     for (let index = 0; index < processes; index++) this.start(index);
     for (let client = 0; client < clients; client++) this.begin(() => this.client());
     for (let restart = 0; restart < restarts; restart++) this.begin(() => this.restart(this.chance.below(processes)));
     for (let outage = 0; outage < outages; outage++) this.begin(() => this.outage());
     await this.goOn(() => this.clientsBusy === 0, 20_000);
     this.heal();
-    for (const command of this.issued) if (command.isRecorded) this.begin(() => this.findOut(command));
+    const isAsked = ({ isRecorded }: Issued) => isRecorded && (!isSmall || this.chance.happens(0.3));
+    for (const command of this.issued.filter(isAsked)) this.begin(() => this.findOut(command));
     const followers = hasConsumers ? consumers : [];
     await this.goOn(() => this.clientsBusy === 0 && this.checks.isAtRest(hasInbox, followers), 40_000);
     this.checks.atTheEnd(hasInbox, hasConsumers ? projections : []);
@@ -282,7 +292,7 @@ export class World {
   }
 
   private async sometime(): Promise<void> {
-    for (let pauses = this.chance.below(25); pauses > 0; pauses--) await this.pause();
+    for (let pauses = this.chance.below(this.conditions.isSmall ? 10 : 25); pauses > 0; pauses--) await this.pause();
   }
 
   private async client(): Promise<void> {
@@ -298,7 +308,7 @@ export class World {
   /** Something new, or an id that was used before, for something else. */
   private command(): Issued {
     const { chance, issued } = this;
-    const before = issued.length > 0 && chance.happens(0.1) ? chance.pick(issued) : undefined;
+    const before = issued.length > 0 && chance.happens(this.conditions.isSmall ? 0.25 : 0.1) ? chance.pick(issued) : undefined;
     if (before?.isRecorded) {
       const input = { name: before.input.name, by: chance.between(1, 9) };
       const again = { ...before, input, fingerprint: JSON.stringify(input), outcomes: [], isAccepted: false, viaInbox: this.conditions.hasInbox && chance.happens(0.3) };
@@ -318,7 +328,7 @@ export class World {
   }
 
   private counter(): string {
-    return `${this.chance.below(partitions)}/${this.chance.pick(['a', 'b'])}`;
+    return `${this.chance.below(this.conditions.places)}/${this.chance.pick(['a', 'b'])}`;
   }
 
   private input(name: string, id: string): CountInput {
