@@ -24,8 +24,8 @@ const counterType: StreamType<Counter, Counted | Moved> = {
   stateBytes: () => 100,
   initial: (name) => ({ name, value: 0 }),
   evolve(state, { type, data }) {
-    if (type === 'simulated.counted.v1') return { ...state, value: state.value + data.by };
-    return { ...state, value: state.value + (data.to === state.name ? data.by : -data.by) };
+    const by = type === 'simulated.counted.v1' || data.to === state.name ? data.by : -data.by;
+    return { name: state.name, value: state.value + by };
   },
 };
 
@@ -109,7 +109,8 @@ export class Count extends LogCommand<CountInput> {
     if (least < 0) throw new Rejection('below-zero', String(value));
     if (to) return [{ type: 'simulated.moved.v1', data: { from: name, to, by } }];
     if (by === 0) return [];
-    return Array.from({ length: times }, () => ({ type: 'simulated.counted.v1', data: { counter: name, by, ...(echo && { echo }) } }));
+    const data = echo === undefined ? { counter: name, by } : { counter: name, by, echo };
+    return new Array<Event>(times).fill({ type: 'simulated.counted.v1', data });
   }
 
   private again(now: string, afterMs: number) {

@@ -40,7 +40,7 @@ export interface Sabotage {
 
 /**
  * What chance has made of this run, once for all of it. Most runs are small, a few commands of two processes for the same few
- * counters: they meet in as many ways as in a long run, and there are ten of them in its time.
+ * counters: they meet in as many ways as in a long run, and there are four of them in its time.
  */
 interface Conditions {
   readonly isSmall: boolean;
@@ -156,8 +156,8 @@ export class World {
     const rate = (most: number) => (isCalm || chance.happens(0.4) ? 0 : most * chance.next());
     this.faults = { fail: rate(0.1), cut: rate(0.1), refuse: rate(0.3) };
     this.scheduler = new Scheduler(chance, chance.pick([0, 0, 0.01, 0.1]));
-    const isSmall = chance.happens(0.9);
-    const hasConsumers = chance.happens(isSmall ? 0.05 : 0.3);
+    const isSmall = chance.happens(0.95);
+    const hasConsumers = chance.happens(isSmall ? 0.04 : 0.3);
     this.conditions = {
       isSmall,
       places: isSmall ? chance.between(1, 2) : partitions,
@@ -165,7 +165,7 @@ export class World {
       clients: isSmall ? chance.between(1, 3) : chance.between(1, 4),
       commandsEach: isSmall ? 1 : chance.between(1, 4),
       hasConsumers,
-      hasInbox: hasConsumers || chance.happens(0.3),
+      hasInbox: hasConsumers || chance.happens(isSmall ? 0.2 : 0.3),
       stateCacheBytes: chance.pick([300, 1_000, 1_000_000]),
       tailEvents: chance.pick([3, 10, 1_000]),
       restarts: isCalm ? 0 : chance.pick([0, 0, 1, 2]),
@@ -322,7 +322,7 @@ export class World {
     const input = this.input(name, id);
     const viaInbox = this.conditions.hasInbox && chance.happens(0.25);
     const isRecorded = viaInbox || chance.happens(0.6);
-    const command = { id, partition: partitionOfCounter(name), input: { ...input, name: input.name }, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
+    const command = { id, partition: partitionOfCounter(name), input, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
     issued.push(command);
     return command;
   }
