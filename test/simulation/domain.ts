@@ -66,6 +66,8 @@ export interface CountInput {
   readonly againAfterMs?: number;
   /** … and takes this back, which another one of the partition has scheduled. */
   readonly notAgain?: string;
+  /** Its handler has a bug, until everything is healed. */
+  readonly fails?: true;
 }
 
 /** What a command counts later, by the id that its timer has. */
@@ -137,6 +139,9 @@ export class Echo {
 export const applySql = `
 INSERT INTO simulated_applied (consumer, partition, position)
 SELECT $1, partition, position FROM unnest($2::smallint[], $3::bigint[]) AS a(partition, position)`;
+
+/** As if it had failed so often that it is parked when it does once more. */
+export const wearOutSql = `UPDATE commands SET attempts = 7 WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
 
 /** Notes which events it has applied. */
 export const projectionCalled = (name: string, look: (event: RecordedEvent) => void): Projection => ({

@@ -2,7 +2,7 @@ import { appendSql, checkSql } from '../../src/platform/log/append.js';
 import { fenceSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import { lockSql } from '../../src/platform/log/writer.js';
-import { acceptSql, claimSql, giveBackSql, nextDueSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
+import { acceptSql, claimSql, giveBackSql, nextDueSql, redriveSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
 import {
   claimCheckpointsSql,
   createCheckpointsSql,
@@ -11,7 +11,7 @@ import {
   readEventsSql,
   recordFailureSql,
 } from '../../src/platform/consumers/checkpoints.js';
-import { applySql } from './domain.js';
+import { applySql, wearOutSql } from './domain.js';
 import { keyOf, PostgresError, type CommandRecord, type Model, type Row, type SimulatedPostgres, type Transaction } from './simulated-postgres.js';
 
 /** An array parameter: pg takes JavaScript's, the append writes its own literals. */
@@ -417,6 +417,26 @@ const retryLater = changeOpen(({ status }, now, [, , error, backOffMs]) => ({
 
 const giveBack = changeOpen(({ attempts }, now) => ({ due_at: now + 1_000, attempts: Math.max(0, attempts - 1) }));
 
+const wearOut = changeOpen(() => ({ attempts: 7 }));
+
+/** What redriving a command does, where its status allows it. */
+export const redriveModel = (mayBe: (command: CommandRecord | undefined) => command is CommandRecord): Model =>
+  function* redrive(db, tx, [partition, id]) {
+    const key = keyOf(partition as number, id as string);
+    if (!mayBe(db.commands.get(key))) return [];
+    const now = db.now();
+    yield commandLock(partition as number, id as string);
+    const command = db.commands.get(key);
+    if (!mayBe(command)) return [];
+    const changed = { status: 'accepted', due_at: now, attempts: 0, error: null } as const;
+    tx.write(() => Object.assign(command, changed));
+    const { command_id, type, result, accepted_at, completed_at } = command;
+    const [acceptedAt, completedAt, dueAt] = [new Date(accepted_at), completed_at === null ? null : new Date(completed_at), new Date(now)];
+    return [{ partition, command_id, type, status: 'accepted', result, attempts: 0, error: null, accepted_at: acceptedAt, completed_at: completedAt, due_at: dueAt }];
+  };
+
+const isFailed = (command: CommandRecord | undefined): command is CommandRecord => command?.status === 'failed';
+
 const createCheckpoints: Model = function* (db, tx, [consumers]) {
   for (const consumer of array<string>(consumers)) {
     for (let partition = 0; partition < db.partitions.length; partition++) {
@@ -529,6 +549,8 @@ export function modelsFor(partitions: number): Map<string, Model> {
     [nextDueSql, nextDue],
     [retryLaterSql, retryLater],
     [giveBackSql, giveBack],
+    [redriveSql, redriveModel(isFailed)],
+    [wearOutSql, wearOut],
     [createCheckpointsSql, createCheckpoints],
     [claimCheckpointsSql, claimCheckpoints],
     [lookForNewsSql, lookForNews],

@@ -14,10 +14,10 @@ import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter } from '../../src/platform/log/writer.js';
 import { Worker, WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { Checks, type Issued } from './checks.js';
-import { againKey, Count, counters, Echo, partitionOfCounter, partitions, projectionCalled, type CountInput } from './domain.js';
+import { againKey, Count, counters, Echo, partitionOfCounter, partitions, projectionCalled, wearOutSql, type CountInput } from './domain.js';
 import { activate, Chance, type Lane, Owner, Scheduler, settled } from './scheduler.js';
 import { Network, SimulatedPool, type Faults } from './simulated-pool.js';
-import { SimulatedPostgres, type Model } from './simulated-postgres.js';
+import { keyOf, SimulatedPostgres, type Model } from './simulated-postgres.js';
 import { modelsFor } from './statements.js';
 
 export const models: ReadonlyMap<string, Model> = modelsFor(partitions);
@@ -84,7 +84,9 @@ export class Process {
       onCommitted: () => this.wakeUps.wake('projections'),
     });
     this.inbox = new Inbox(logPool!, claimMs);
-    const bus = { execute: (command: Count) => this.writer.execute(command.toWrite()) };
+    const bus = {
+      execute: (command: Count) => (world.isFaulty(command) ? Promise.reject(new Error('a bug')) : this.writer.execute(command.toWrite())),
+    };
     const inboxWorker = new InboxWorker(this.inbox, { find: () => Count } as never, bus as never, this.wakeUps, silent as never, silent as never);
     const sagas = new SagaCatalogue({ getProviders: () => [{ instance: new Echo(), metatype: Echo }] } as never, this.writer, this.inbox, inboxWorker);
     const views = new ProjectionCatalogue();
@@ -210,6 +212,10 @@ export class World {
     if (this.isPoisonous && (partition + position) % 5 === 1) throw new Error(`${partition}@${position} can not be projected`);
   }
 
+  isFaulty({ input }: Count): boolean {
+    return input.fails === true && !this.isHealed;
+  }
+
   /** Within simulated time. */
   async run(): Promise<void> {
     activate(this.scheduler);
@@ -222,6 +228,7 @@ export class World {
     this.heal();
     const isAsked = ({ isRecorded }: Issued) => isRecorded && (!isSmall || this.chance.happens(0.3));
     for (const command of this.issued.filter(isAsked)) this.begin(() => this.findOut(command));
+    if (hasInbox) this.begin(() => this.redriveAll());
     const followers = hasConsumers ? consumers : [];
     await this.goOn(() => this.clientsBusy === 0 && this.checks.isAtRest(hasInbox, followers), 40_000);
     this.checks.atTheEnd(hasInbox, hasConsumers ? projections : []);
@@ -302,6 +309,31 @@ export class World {
       if (!command.isRecorded) await this.attempt(command);
       else if (this.chance.happens(0.15)) await Promise.all([this.insist(command), this.insist(command)]);
       else await this.insist(command);
+      if (this.conditions.hasInbox && this.chance.happens(0.3)) await this.redrive(this.chance.pick(this.issued));
+    }
+  }
+
+  /** Asks for it to be run again, whatever has become of it. */
+  private async redrive(command: Issued): Promise<void> {
+    const { id, partition } = command;
+    const process = this.chance.pick(this.processes);
+    const attempt = await this.ask(process, () => process.inbox.redrive(partition, id));
+    this.say?.(`${id}, asked to run again, hears ${JSON.stringify(attempt)}`);
+    if (attempt === 'nobody knows' || 'error' in attempt) return;
+    if (attempt.value) process.wakeUps.wake('commands');
+    this.checks.redriven(command, attempt.value);
+  }
+
+  /** Until nothing is left that has failed, or still may. */
+  private async redriveAll(): Promise<void> {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      const open = this.issued.filter(({ id, partition, input }) => {
+        const status = this.postgres.commands.get(keyOf(partition, id))?.status;
+        return input.fails && status && ['accepted', 'failed'].includes(status);
+      });
+      if (open.length === 0) return;
+      for (const command of open) await this.redrive(command);
+      await new Promise<void>((resume) => this.scheduler.after(1_000, this.scheduler.outside, resume));
     }
   }
 
@@ -319,8 +351,9 @@ export class World {
     }
     const name = this.counter();
     const id = `${partitionOfCounter(name)}.c${issued.length}`;
-    const input = this.input(name, id);
     const viaInbox = this.conditions.hasInbox && chance.happens(0.25);
+    const asked = this.input(name, id);
+    const input: CountInput = viaInbox && chance.happens(0.3) ? { ...asked, fails: true } : asked;
     const isRecorded = viaInbox || chance.happens(0.6);
     const command = { id, partition: partitionOfCounter(name), input, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
     issued.push(command);
@@ -377,8 +410,10 @@ export class World {
       );
       this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
       if (acceptance === 'nobody knows' || 'error' in acceptance) return false;
-      if (acceptance.value.fingerprint === fingerprint) this.checks.accepted(command);
-      else this.checks.refusedAsReused(command);
+      if (acceptance.value.fingerprint === fingerprint) {
+        this.checks.accepted(command);
+        if (input.fails) await this.ask(process, () => process.pools[1]!.query(wearOutSql, [partition, id]));
+      } else this.checks.refusedAsReused(command);
       return true;
     }
     const record = isRecorded ? { fingerprint } : undefined;
