@@ -164,7 +164,7 @@ export class World {
       isSmall,
       places: isSmall ? chance.between(1, 2) : partitions,
       processes: isSmall ? chance.pick([2, 2, 2, 3]) : chance.between(1, 3),
-      clients: isSmall ? chance.between(1, 3) : chance.between(1, 4),
+      clients: isSmall ? chance.pick([2, 2, 2, 3]) : chance.between(1, 4),
       commandsEach: isSmall ? 1 : chance.between(1, 4),
       hasConsumers,
       hasInbox: hasConsumers || chance.happens(isSmall ? 0.2 : 0.3),
@@ -183,6 +183,10 @@ export class World {
     const { poison } = this.conditions;
     if (poison) this.postgres.isPoison = (partition, position) => this.isPoisonous && (partition + position) % 5 === 0;
     this.isPoisonous = poison;
+  }
+
+  get isSmall(): boolean {
+    return this.conditions.isSmall;
   }
 
   /** Writes down what the server does and what clients hear, for whoever wants to know how it came to something. */
@@ -353,7 +357,7 @@ export class World {
     const id = `${partitionOfCounter(name)}.c${issued.length}`;
     const viaInbox = this.conditions.hasInbox && chance.happens(0.25);
     const asked = this.input(name, id);
-    const input: CountInput = viaInbox && chance.happens(0.3) ? { ...asked, fails: true } : asked;
+    const input: CountInput = viaInbox && chance.happens(0.5) ? { ...asked, fails: true } : asked;
     const isRecorded = viaInbox || chance.happens(0.6);
     const command = { id, partition: partitionOfCounter(name), input, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
     issued.push(command);
@@ -403,17 +407,17 @@ export class World {
     const acknowledgedBefore = this.checks.acknowledged(partition);
     if (viaInbox) {
       const acceptance = await this.ask(process, () =>
-        process.inbox.accept({ partition, commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then((accepted) => {
-          if (accepted.fingerprint === fingerprint && accepted.isNew) process.wakeUps.wake('commands');
+        process.inbox.accept({ partition, commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then(async (accepted) => {
+          if (accepted.fingerprint !== fingerprint || !accepted.isNew) return accepted;
+          if (input.fails) await process.pools[1]!.query(wearOutSql, [partition, id]).catch(() => undefined);
+          process.wakeUps.wake('commands');
           return accepted;
         }),
       );
       this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
       if (acceptance === 'nobody knows' || 'error' in acceptance) return false;
-      if (acceptance.value.fingerprint === fingerprint) {
-        this.checks.accepted(command);
-        if (input.fails) await this.ask(process, () => process.pools[1]!.query(wearOutSql, [partition, id]));
-      } else this.checks.refusedAsReused(command);
+      if (acceptance.value.fingerprint === fingerprint) this.checks.accepted(command);
+      else this.checks.refusedAsReused(command);
       return true;
     }
     const record = isRecorded ? { fingerprint } : undefined;
