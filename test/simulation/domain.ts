@@ -24,8 +24,8 @@ const counterType: StreamType<Counter, Counted | Moved> = {
   stateBytes: () => 100,
   initial: (name) => ({ name, value: 0 }),
   evolve(state, { type, data }) {
-    if (type === 'simulated.counted.v1') return { ...state, value: state.value + data.by };
-    return { ...state, value: state.value + (data.to === state.name ? data.by : -data.by) };
+    const by = type === 'simulated.counted.v1' || data.to === state.name ? data.by : -data.by;
+    return { name: state.name, value: state.value + by };
   },
 };
 
@@ -66,6 +66,8 @@ export interface CountInput {
   readonly againAfterMs?: number;
   /** … and takes this back, which another one of the partition has scheduled. */
   readonly notAgain?: string;
+  /** Its handler has a bug, until everything is healed. */
+  readonly fails?: true;
 }
 
 /** What a command counts later, by the id that its timer has. */
@@ -109,7 +111,8 @@ export class Count extends LogCommand<CountInput> {
     if (least < 0) throw new Rejection('below-zero', String(value));
     if (to) return [{ type: 'simulated.moved.v1', data: { from: name, to, by } }];
     if (by === 0) return [];
-    return Array.from({ length: times }, () => ({ type: 'simulated.counted.v1', data: { counter: name, by, ...(echo && { echo }) } }));
+    const data = echo === undefined ? { counter: name, by } : { counter: name, by, echo };
+    return new Array<Event>(times).fill({ type: 'simulated.counted.v1', data });
   }
 
   private again(now: string, afterMs: number) {
@@ -136,6 +139,9 @@ export class Echo {
 export const applySql = `
 INSERT INTO simulated_applied (consumer, partition, position)
 SELECT $1, partition, position FROM unnest($2::smallint[], $3::bigint[]) AS a(partition, position)`;
+
+/** As if it had failed so often that it is parked when it does once more. */
+export const wearOutSql = `UPDATE commands SET attempts = 7 WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')`;
 
 /** Notes which events it has applied. */
 export const projectionCalled = (name: string, look: (event: RecordedEvent) => void): Projection => ({

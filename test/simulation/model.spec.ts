@@ -211,7 +211,10 @@ describe('What the simulated PostgreSQL does with the statements of the product,
   test('is what the real one does: answers, waits and tables of the same sequences agree', async () => {
     const total = { blocked: 0, failed: 0, statements: 0 };
     const until = performance.now() + Number(process.env.RIALTO_SIMULATION_SECONDS ?? 8) * 1_000;
-    for (let seed = 1; seed <= 10 || performance.now() < until; seed++) {
+    for (let runs = 0, seed = 1; runs < 10 || performance.now() < until; seed++) {
+      // In the large ones every statement occurs.
+      if (new World(seed).isSmall) continue;
+      runs++;
       const { deeds, postgres } = await withSimulatedTime(() => record(seed));
       try {
         const { blocked, failed } = await replay(deeds);

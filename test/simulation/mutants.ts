@@ -3,9 +3,10 @@ import type { Stretch, TailBuffer } from '../../src/platform/consumers/tail-buff
 import { checkSql } from '../../src/platform/log/append.js';
 import { fenceSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import type { Outcome, Write } from '../../src/platform/log/writer.js';
+import { redriveSql } from '../../src/platform/commands/inbox.js';
 import { partitions } from './domain.js';
 import { keyOf, type Model } from './simulated-postgres.js';
-import { appendModel, appendRules, withAppend } from './statements.js';
+import { appendModel, appendRules, redriveModel, withAppend } from './statements.js';
 import { models, type Process, type Sabotage } from './world.js';
 
 /** The inside of a writer, as far as it is meddled with. */
@@ -65,6 +66,8 @@ export const mutants: Readonly<Record<string, Sabotage>> = {
       inbox.accept = async (command) => ({ ...(await accept(command)), fingerprint: command.fingerprint });
     },
   },
+  'runs a command that is done once more, when that is asked for': replacing(redriveSql, redriveModel((command) => command !== undefined)),
+  'says that a failed command runs again, and leaves it where it is': replacing(redriveSql, () => []),
   'takes a lost answer for a failure': {
     process: (process) => {
       inside(process).resolveLost = (open) => Promise.resolve(open);

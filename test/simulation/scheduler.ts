@@ -222,8 +222,9 @@ export async function withSimulatedTime<T>(work: (breathe: () => Promise<void>) 
   Math.random = () => active.chance.next();
   Date.now = () => Math.floor(active.nowMs);
   Object.defineProperty(performance, 'now', { value: () => active.nowMs, configurable: true });
-  // Refusals and lost connections are errors, and so many that finding out where they were thrown is much of the work.
-  Error.stackTraceLimit = 1;
+  // Refusals and lost connections are errors, and so many that finding out where they were thrown is much of the work. A
+  // run that is traced says where.
+  Error.stackTraceLimit = 0;
   try {
     return await work(() => new Promise((resume) => setImmediate(resume)));
   } finally {

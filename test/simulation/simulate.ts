@@ -1,7 +1,9 @@
+import { randomInt } from 'node:crypto';
 import { withSimulatedTime } from './scheduler.js';
 import { World, type Sabotage } from './world.js';
 
 export interface Simulated {
+  readonly firstSeed: number;
   /** How many runs there were, each with an order of its own. */
   interleavings: number;
   steps: number;
@@ -11,7 +13,7 @@ export interface Simulated {
 }
 
 export interface SimulateOptions {
-  /** The first seed, and the only one where neither `seconds` nor `interleavings` is given. */
+  /** The first seed, and the only one where neither `seconds` nor `interleavings` is given. Default: a fresh one. */
   readonly seed?: number;
   readonly interleavings?: number;
   /** As many as there is time for. */
@@ -24,11 +26,11 @@ export interface SimulateOptions {
 }
 
 /** Runs the heart of the product against a simulated PostgreSQL, one seed after the other. */
-export async function simulate({ seed = 1, interleavings, seconds, endOnFailure = true, sabotage, trace }: SimulateOptions): Promise<Simulated> {
+export async function simulate({ seed = randomInt(1, 2 ** 31), interleavings, seconds, endOnFailure = true, sabotage, trace }: SimulateOptions): Promise<Simulated> {
   const deadline = seconds === undefined ? Infinity : Date.now() + seconds * 1_000;
   const limit = interleavings ?? (seconds === undefined ? 1 : Infinity);
   const { now } = Date;
-  const result: Simulated = { interleavings: 0, steps: 0, operationsChecked: 0, violations: [] };
+  const result: Simulated = { firstSeed: seed, interleavings: 0, steps: 0, operationsChecked: 0, violations: [] };
   return withSimulatedTime(async (breathe) => {
     while (result.interleavings < limit && now() < deadline) {
       const world = new World(seed + result.interleavings, sabotage);

@@ -14,7 +14,13 @@ export interface Faults {
 interface Request {
   readonly text: string;
   readonly values: readonly unknown[];
-  settle(answer: Answer): void;
+  resolve(result: { rows: unknown[]; rowCount: number }): void;
+  reject(error: Error): void;
+}
+
+function settle({ resolve, reject }: Request, { rows, error }: Answer): void {
+  if (error) reject(error);
+  else resolve({ rows, rowCount: rows.length });
 }
 
 /** Between a process and the server: what is lost on it, and what of it is slow in this run. */
@@ -78,9 +84,10 @@ export class Connection {
   query(statement: string | { text: string; values?: readonly unknown[] }, values: readonly unknown[] = []): Promise<{ rows: unknown[]; rowCount: number }> {
     return new Promise((resolve, reject) => {
       if (this.isBroken) return reject(new Error('Client has encountered a connection error and is not queryable'));
-      const given = typeof statement === 'string' ? { text: statement, values } : { text: statement.text, values: statement.values ?? [] };
-      const settle = ({ rows, error }: Answer) => (error ? reject(error) : resolve({ rows: rows!, rowCount: rows!.length }));
-      const request = { ...given, settle };
+      const request: Request =
+        typeof statement === 'string'
+          ? { text: statement, values, resolve, reject }
+          : { text: statement.text, values: statement.values ?? [], resolve, reject };
       this.outstanding.push(request);
       this.requests.push(() => this.serve(request));
     });
@@ -133,7 +140,7 @@ export class Connection {
   private failAll(error: Error): void {
     this.answers.truncate(0);
     this.answers.push(() => {
-      for (const request of this.outstanding.splice(0)) request.settle({ error });
+      for (const request of this.outstanding.splice(0)) request.reject(error);
     });
   }
 
@@ -168,7 +175,7 @@ export class Connection {
       const { chance } = this.network.scheduler;
       if (!this.isBroken && chance.happens(this.network.faults.cut)) return this.cut();
       this.outstanding.splice(this.outstanding.indexOf(request), 1);
-      request.settle(answer);
+      settle(request, answer);
     });
   }
 }

@@ -21,26 +21,28 @@ describe('However the statements, answers and failures of several processes inte
     expect(result.operationsChecked).toBeGreaterThan(result.interleavings);
   }, 60_000 + seconds * 1_000);
 
-  test('a seed is the same run every time', async () => {
-    const hashes = await withSimulatedTime(async () => {
-      const both: number[][] = [[], []];
-      for (const some of both) {
-        for (let seed = 1; seed <= 40; seed++) {
-          const world = new World(seed);
-          await world.run();
-          some.push(world.scheduler.hash);
-        }
+  test('a seed is the same run every time, whatever was run before it', async () => {
+    const seeds = Array.from({ length: 100 }, (_, index) => index + 1);
+    const hashesOf = async (some: readonly number[]) => {
+      const hashes = new Map<number, number>();
+      for (const one of some) {
+        const world = new World(one);
+        await world.run();
+        expect({ seed: one, violations: world.violations }).toEqual({ seed: one, violations: [] });
+        hashes.set(one, world.scheduler.hash);
       }
-      return both;
-    });
-    expect(hashes[0]).toEqual(hashes[1]);
-    expect(new Set(hashes[0]).size).toBe(40);
+      return seeds.map((one) => hashes.get(one));
+    };
+    const [forwards, backwards] = await withSimulatedTime(async () => [await hashesOf(seeds), await hashesOf(seeds.slice().reverse())]);
+    expect(backwards).toEqual(forwards);
+    // Where there is little to choose, two small ones may be the same.
+    expect(new Set(forwards).size).toBeGreaterThan(0.9 * seeds.length);
   });
 });
 
 describe('The simulation finds out a heart that', () => {
   test.each(Object.entries(mutants))('%s', async (_name, sabotage) => {
-    const { violations } = await simulate({ seconds: 55, sabotage });
-    expect(violations).toHaveLength(1);
+    const { firstSeed, violations } = await simulate({ seconds: 55, sabotage });
+    expect({ firstSeed, violations }).toEqual({ firstSeed, violations: [expect.anything()] });
   });
 });

@@ -2,7 +2,7 @@ import { appendSql, checkSql } from '../../src/platform/log/append.js';
 import { fenceSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import { lockSql } from '../../src/platform/log/writer.js';
-import { acceptSql, claimSql, giveBackSql, nextDueSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
+import { acceptSql, claimSql, giveBackSql, nextDueSql, redriveSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
 import {
   claimCheckpointsSql,
   createCheckpointsSql,
@@ -11,13 +11,17 @@ import {
   readEventsSql,
   recordFailureSql,
 } from '../../src/platform/consumers/checkpoints.js';
-import { applySql } from './domain.js';
+import { applySql, wearOutSql } from './domain.js';
 import { keyOf, PostgresError, type CommandRecord, type Model, type Row, type SimulatedPostgres, type Transaction } from './simulated-postgres.js';
 
 /** An array parameter: pg takes JavaScript's, the append writes its own literals. */
 function array<T>(value: unknown): T[] {
-  return typeof value === 'string' ? (JSON.parse(`[${value.slice(1, -1)}]`) as T[]) : (value as T[]);
+  if (typeof value !== 'string') return value as T[];
+  return value === '{}' ? [] : (JSON.parse(`[${value.slice(1, -1)}]`) as T[]);
 }
+
+/** An array that is a parameter as JSON. Most of an append's are empty. */
+const jsonArray = <T>(value: unknown): T[] => (value === '[]' ? [] : (JSON.parse(value as string) as T[]));
 
 const commandLock = (partition: number, id: string): string => `command ${partition}/${id}`;
 const partitionLock = (partition: number): string => `partition ${partition}`;
@@ -104,14 +108,14 @@ export const appendModel = (rules = appendRules): Model =>
     const times = array<string>(values[3]).map((time) => Date.parse(time));
     const writes = array<boolean>(values[4]);
     const groups = array<number>(values[22]).map((together, index) => rules.groupOf(partitions[index]!, together));
-    const recorded = JSON.parse(values[14] as string) as Recorded[];
+    const recorded = jsonArray<Recorded>(values[14]);
     // With the statement's snapshot, from here …
     const found = partitions.map((partition) => db.partitions[partition]!.revision);
     const known = recorded.flatMap(({ partition, command_id, fingerprint }) => {
       const command = db.commands.get(keyOf(partition, command_id));
       return command && rules.isKnown(command, fingerprint) ? [command] : [];
     }).map(({ partition, command_id, fingerprint, status, created, result, last_position }) => ({ partition, command_id, fingerprint, status, created, result, last_position }));
-    const unscheduledIds = JSON.parse(values[20] as string) as string[];
+    const unscheduledIds = jsonArray<string>(values[20]);
     const unscheduled = array<number>(values[19]).flatMap((partition, index) =>
       db.commands.get(keyOf(partition, unscheduledIds[index]!))?.status === 'scheduled' ? [{ partition, id: unscheduledIds[index]! }] : [],
     );
@@ -137,7 +141,7 @@ export const appendModel = (rules = appendRules): Model =>
     }
     const byKey = (a: { partition: number; command_id: string }, b: typeof a) =>
       a.partition - b.partition || (a.command_id < b.command_id ? -1 : 1);
-    for (const { due_at, ...command } of (JSON.parse(values[17] as string) as Scheduled[]).sort(byKey)) {
+    for (const { due_at, ...command } of jsonArray<Scheduled>(values[17]).sort(byKey)) {
       const index = won.get(command.partition);
       if (index === undefined) continue;
       yield* insertCommand(db, tx, newCommand({ ...command, status: 'scheduled', due_at: Date.parse(due_at) }, times[index]!));
@@ -170,7 +174,7 @@ export const appendModel = (rules = appendRules): Model =>
         db.changed.partitions.add(partition);
       });
     }
-    for (const taken of JSON.parse(values[18] as string) as Taken[]) {
+    for (const taken of jsonArray<Taken>(values[18])) {
       if (won.has(taken.partition)) tx.write(() => db.snapshots.set(keyOf(taken.partition, taken.stream), taken));
     }
     return partitions.map((partition, index) => {
@@ -182,8 +186,8 @@ export const appendModel = (rules = appendRules): Model =>
 function addEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unknown[], won: ReadonlyMap<number, number>, times: number[]): void {
   const positions = array<number>(values[6]);
   const versions = array<number>(values[7]);
-  const [streams, types] = [values[8], values[9]].map((value) => JSON.parse(value as string) as string[]) as [string[], string[]];
-  const [data, metadata] = [values[10], values[11]].map((value) => JSON.parse(value as string) as object[]) as [object[], object[]];
+  const [streams, types] = [values[8], values[9]].map(jsonArray<string>) as [string[], string[]];
+  const [data, metadata] = [values[10], values[11]].map(jsonArray<object>) as [object[], object[]];
   array<number>(values[5]).forEach((partition, index) => {
     if (!won.has(partition)) return;
     const position = positions[index]!;
@@ -211,7 +215,7 @@ function addEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unkn
 
 function linkEvents(db: SimulatedPostgres, tx: Transaction, values: readonly unknown[], won: ReadonlyMap<number, number>): void {
   const positions = array<number>(values[12]);
-  const streams = JSON.parse(values[13] as string) as string[];
+  const streams = jsonArray<string>(values[13]);
   const versions = array<number>(values[16]);
   array<number>(values[15]).forEach((partition, index) => {
     if (!won.has(partition)) return;
@@ -343,7 +347,7 @@ type Given = Pick<CommandRecord, 'partition' | 'command_id' | 'type' | 'payload'
 const byKey = (a: Given, b: Given): number => a.partition - b.partition || (a.command_id < b.command_id ? -1 : 1);
 
 const accept: Model = function* (db, tx, [json]) {
-  const given = JSON.parse(json as string) as Given[];
+  const given = jsonArray<Given>(json);
   const seen = given.map(({ partition, command_id }) => db.commands.get(keyOf(partition, command_id)));
   const fingerprints = seen.map((command) => command?.fingerprint ?? null);
   const inserted = new Set<string>();
@@ -362,7 +366,7 @@ const accept: Model = function* (db, tx, [json]) {
 
 const store: Model = function* (db, tx, [json, attempts, claimMs]) {
   const now = db.now();
-  for (const { partition, command_id, type, payload, metadata } of (JSON.parse(json as string) as Given[]).sort(byKey)) {
+  for (const { partition, command_id, type, payload, metadata } of jsonArray<Given>(json).sort(byKey)) {
     const given = { partition, command_id, type, payload, metadata, attempts: attempts as number };
     yield* insertCommand(db, tx, newCommand({ ...given, status: 'accepted', due_at: now + (claimMs as number) }, now));
   }
@@ -412,6 +416,26 @@ const retryLater = changeOpen(({ status }, now, [, , error, backOffMs]) => ({
 }));
 
 const giveBack = changeOpen(({ attempts }, now) => ({ due_at: now + 1_000, attempts: Math.max(0, attempts - 1) }));
+
+const wearOut = changeOpen(() => ({ attempts: 7 }));
+
+/** What redriving a command does, where its status allows it. */
+export const redriveModel = (mayBe: (command: CommandRecord | undefined) => command is CommandRecord): Model =>
+  function* redrive(db, tx, [partition, id]) {
+    const key = keyOf(partition as number, id as string);
+    if (!mayBe(db.commands.get(key))) return [];
+    const now = db.now();
+    yield commandLock(partition as number, id as string);
+    const command = db.commands.get(key);
+    if (!mayBe(command)) return [];
+    const changed = { status: 'accepted', due_at: now, attempts: 0, error: null } as const;
+    tx.write(() => Object.assign(command, changed));
+    const { command_id, type, result, accepted_at, completed_at } = command;
+    const [acceptedAt, completedAt, dueAt] = [new Date(accepted_at), completed_at === null ? null : new Date(completed_at), new Date(now)];
+    return [{ partition, command_id, type, status: 'accepted', result, attempts: 0, error: null, accepted_at: acceptedAt, completed_at: completedAt, due_at: dueAt }];
+  };
+
+const isFailed = (command: CommandRecord | undefined): command is CommandRecord => command?.status === 'failed';
 
 const createCheckpoints: Model = function* (db, tx, [consumers]) {
   for (const consumer of array<string>(consumers)) {
@@ -525,6 +549,8 @@ export function modelsFor(partitions: number): Map<string, Model> {
     [nextDueSql, nextDue],
     [retryLaterSql, retryLater],
     [giveBackSql, giveBack],
+    [redriveSql, redriveModel(isFailed)],
+    [wearOutSql, wearOut],
     [createCheckpointsSql, createCheckpoints],
     [claimCheckpointsSql, claimCheckpoints],
     [lookForNewsSql, lookForNews],

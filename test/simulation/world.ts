@@ -14,10 +14,10 @@ import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter } from '../../src/platform/log/writer.js';
 import { Worker, WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { Checks, type Issued } from './checks.js';
-import { againKey, Count, counters, Echo, partitionOfCounter, partitions, projectionCalled, type CountInput } from './domain.js';
+import { againKey, Count, counters, Echo, partitionOfCounter, partitions, projectionCalled, wearOutSql, type CountInput } from './domain.js';
 import { activate, Chance, type Lane, Owner, Scheduler, settled } from './scheduler.js';
 import { Network, SimulatedPool, type Faults } from './simulated-pool.js';
-import { SimulatedPostgres, type Model } from './simulated-postgres.js';
+import { keyOf, SimulatedPostgres, type Model } from './simulated-postgres.js';
 import { modelsFor } from './statements.js';
 
 export const models: ReadonlyMap<string, Model> = modelsFor(partitions);
@@ -38,8 +38,14 @@ export interface Sabotage {
   process?(process: Process): void;
 }
 
-/** What chance has made of this run, once for all of it. */
+/**
+ * What chance has made of this run, once for all of it. Most runs are small, a few commands of two processes for the same few
+ * counters: they meet in as many ways as in a long run, and there are four of them in its time.
+ */
 interface Conditions {
+  readonly isSmall: boolean;
+  /** How many of the partitions are asked for. */
+  readonly places: number;
   readonly processes: number;
   readonly clients: number;
   readonly commandsEach: number;
@@ -78,7 +84,9 @@ export class Process {
       onCommitted: () => this.wakeUps.wake('projections'),
     });
     this.inbox = new Inbox(logPool!, claimMs);
-    const bus = { execute: (command: Count) => this.writer.execute(command.toWrite()) };
+    const bus = {
+      execute: (command: Count) => (world.isFaulty(command) ? Promise.reject(new Error('a bug')) : this.writer.execute(command.toWrite())),
+    };
     const inboxWorker = new InboxWorker(this.inbox, { find: () => Count } as never, bus as never, this.wakeUps, silent as never, silent as never);
     const sagas = new SagaCatalogue({ getProviders: () => [{ instance: new Echo(), metatype: Echo }] } as never, this.writer, this.inbox, inboxWorker);
     const views = new ProjectionCatalogue();
@@ -150,13 +158,16 @@ export class World {
     const rate = (most: number) => (isCalm || chance.happens(0.4) ? 0 : most * chance.next());
     this.faults = { fail: rate(0.1), cut: rate(0.1), refuse: rate(0.3) };
     this.scheduler = new Scheduler(chance, chance.pick([0, 0, 0.01, 0.1]));
-    const hasConsumers = chance.happens(0.3);
+    const isSmall = chance.happens(0.95);
+    const hasConsumers = chance.happens(isSmall ? 0.04 : 0.3);
     this.conditions = {
-      processes: chance.between(1, 3),
-      clients: chance.between(1, 4),
-      commandsEach: chance.between(1, 4),
+      isSmall,
+      places: isSmall ? chance.between(1, 2) : partitions,
+      processes: isSmall ? chance.pick([2, 2, 2, 3]) : chance.between(1, 3),
+      clients: isSmall ? chance.pick([2, 2, 2, 3]) : chance.between(1, 4),
+      commandsEach: isSmall ? 1 : chance.between(1, 4),
       hasConsumers,
-      hasInbox: hasConsumers || chance.happens(0.3),
+      hasInbox: hasConsumers || chance.happens(isSmall ? 0.2 : 0.3),
       stateCacheBytes: chance.pick([300, 1_000, 1_000_000]),
       tailEvents: chance.pick([3, 10, 1_000]),
       restarts: isCalm ? 0 : chance.pick([0, 0, 1, 2]),
@@ -174,8 +185,13 @@ export class World {
     this.isPoisonous = poison;
   }
 
+  get isSmall(): boolean {
+    return this.conditions.isSmall;
+  }
+
   /** Writes down what the server does and what clients hear, for whoever wants to know how it came to something. */
   traceInto(lines: string[]): void {
+    Error.stackTraceLimit = 10;
     const say = (line: string) => lines.push(`${String(this.scheduler.steps).padStart(5)} ${this.scheduler.current.name}: ${line}`);
     const { witness } = this.postgres;
     this.postgres.witness = {
@@ -189,7 +205,7 @@ export class World {
     this.say = say;
   }
 
-  private say: (line: string) => void = () => undefined;
+  private say?: (line: string) => void;
 
   get violations(): readonly string[] {
     return this.checks.violations;
@@ -200,17 +216,23 @@ export class World {
     if (this.isPoisonous && (partition + position) % 5 === 1) throw new Error(`${partition}@${position} can not be projected`);
   }
 
+  isFaulty({ input }: Count): boolean {
+    return input.fails === true && !this.isHealed;
+  }
+
   /** Within simulated time. */
   async run(): Promise<void> {
     activate(this.scheduler);
-    const { processes, clients, restarts, outages, hasInbox, hasConsumers } = this.conditions;
+    const { isSmall, processes, clients, restarts, outages, hasInbox, hasConsumers } = this.conditions;
     for (let index = 0; index < processes; index++) this.start(index);
     for (let client = 0; client < clients; client++) this.begin(() => this.client());
     for (let restart = 0; restart < restarts; restart++) this.begin(() => this.restart(this.chance.below(processes)));
     for (let outage = 0; outage < outages; outage++) this.begin(() => this.outage());
     await this.goOn(() => this.clientsBusy === 0, 20_000);
     this.heal();
-    for (const command of this.issued) if (command.isRecorded) this.begin(() => this.findOut(command));
+    const isAsked = ({ isRecorded }: Issued) => isRecorded && (!isSmall || this.chance.happens(0.3));
+    for (const command of this.issued.filter(isAsked)) this.begin(() => this.findOut(command));
+    if (hasInbox) this.begin(() => this.redriveAll());
     const followers = hasConsumers ? consumers : [];
     await this.goOn(() => this.clientsBusy === 0 && this.checks.isAtRest(hasInbox, followers), 40_000);
     this.checks.atTheEnd(hasInbox, hasConsumers ? projections : []);
@@ -218,7 +240,7 @@ export class World {
 
   /** As the product does when its machine dies: nothing of it is ever heard of again. */
   private crash(process: Process): void {
-    this.say(`${process.owner.name} dies`);
+    this.say?.(`${process.owner.name} dies`);
     process.owner.die();
     for (const pool of process.pools) pool.cut();
     for (const forget of [...process.underWay]) forget();
@@ -244,7 +266,7 @@ export class World {
   }
 
   private heal(): void {
-    this.say('from now on nothing goes wrong');
+    this.say?.('from now on nothing goes wrong');
     this.isHealed = true;
     this.isPoisonous = false;
     Object.assign(this.faults, { fail: 0, cut: 0, refuse: 0 });
@@ -281,7 +303,7 @@ export class World {
   }
 
   private async sometime(): Promise<void> {
-    for (let pauses = this.chance.below(25); pauses > 0; pauses--) await this.pause();
+    for (let pauses = this.chance.below(this.conditions.isSmall ? 10 : 25); pauses > 0; pauses--) await this.pause();
   }
 
   private async client(): Promise<void> {
@@ -291,13 +313,38 @@ export class World {
       if (!command.isRecorded) await this.attempt(command);
       else if (this.chance.happens(0.15)) await Promise.all([this.insist(command), this.insist(command)]);
       else await this.insist(command);
+      if (this.conditions.hasInbox && this.chance.happens(0.3)) await this.redrive(this.chance.pick(this.issued));
+    }
+  }
+
+  /** Asks for it to be run again, whatever has become of it. */
+  private async redrive(command: Issued): Promise<void> {
+    const { id, partition } = command;
+    const process = this.chance.pick(this.processes);
+    const attempt = await this.ask(process, () => process.inbox.redrive(partition, id));
+    this.say?.(`${id}, asked to run again, hears ${JSON.stringify(attempt)}`);
+    if (attempt === 'nobody knows' || 'error' in attempt) return;
+    if (attempt.value) process.wakeUps.wake('commands');
+    this.checks.redriven(command, attempt.value);
+  }
+
+  /** Until nothing is left that has failed, or still may. */
+  private async redriveAll(): Promise<void> {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      const open = this.issued.filter(({ id, partition, input }) => {
+        const status = this.postgres.commands.get(keyOf(partition, id))?.status;
+        return input.fails && status && ['accepted', 'failed'].includes(status);
+      });
+      if (open.length === 0) return;
+      for (const command of open) await this.redrive(command);
+      await new Promise<void>((resume) => this.scheduler.after(1_000, this.scheduler.outside, resume));
     }
   }
 
   /** Something new, or an id that was used before, for something else. */
   private command(): Issued {
     const { chance, issued } = this;
-    const before = issued.length > 0 && chance.happens(0.1) ? chance.pick(issued) : undefined;
+    const before = issued.length > 0 && chance.happens(this.conditions.isSmall ? 0.25 : 0.1) ? chance.pick(issued) : undefined;
     if (before?.isRecorded) {
       const input = { name: before.input.name, by: chance.between(1, 9) };
       const again = { ...before, input, fingerprint: JSON.stringify(input), outcomes: [], isAccepted: false, viaInbox: this.conditions.hasInbox && chance.happens(0.3) };
@@ -308,16 +355,17 @@ export class World {
     }
     const name = this.counter();
     const id = `${partitionOfCounter(name)}.c${issued.length}`;
-    const input = this.input(name, id);
     const viaInbox = this.conditions.hasInbox && chance.happens(0.25);
+    const asked = this.input(name, id);
+    const input: CountInput = viaInbox && chance.happens(0.5) ? { ...asked, fails: true } : asked;
     const isRecorded = viaInbox || chance.happens(0.6);
-    const command = { id, partition: partitionOfCounter(name), input: { ...input, name: input.name }, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
+    const command = { id, partition: partitionOfCounter(name), input, fingerprint: JSON.stringify(input), isRecorded, viaInbox, outcomes: [] };
     issued.push(command);
     return command;
   }
 
   private counter(): string {
-    return `${this.chance.below(partitions)}/${this.chance.pick(['a', 'b'])}`;
+    return `${this.chance.below(this.conditions.places)}/${this.chance.pick(['a', 'b'])}`;
   }
 
   private input(name: string, id: string): CountInput {
@@ -355,16 +403,18 @@ export class World {
   private async attempt(command: Issued): Promise<boolean> {
     const { id, partition, input, fingerprint, isRecorded, viaInbox } = command;
     const process = this.chance.pick(this.processes);
-    this.say(`${id} ${fingerprint}${isRecorded ? '' : ', not recorded'}${viaInbox ? ', to be accepted' : ''}, goes to ${process.owner.name}`);
+    this.say?.(`${id} ${fingerprint}${isRecorded ? '' : ', not recorded'}${viaInbox ? ', to be accepted' : ''}, goes to ${process.owner.name}`);
     const acknowledgedBefore = this.checks.acknowledged(partition);
     if (viaInbox) {
       const acceptance = await this.ask(process, () =>
-        process.inbox.accept({ partition, commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then((accepted) => {
-          if (accepted.fingerprint === fingerprint && accepted.isNew) process.wakeUps.wake('commands');
+        process.inbox.accept({ partition, commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then(async (accepted) => {
+          if (accepted.fingerprint !== fingerprint || !accepted.isNew) return accepted;
+          if (input.fails) await process.pools[1]!.query(wearOutSql, [partition, id]).catch(() => undefined);
+          process.wakeUps.wake('commands');
           return accepted;
         }),
       );
-      this.say(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
+      this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(acceptance)}`);
       if (acceptance === 'nobody knows' || 'error' in acceptance) return false;
       if (acceptance.value.fingerprint === fingerprint) this.checks.accepted(command);
       else this.checks.refusedAsReused(command);
@@ -372,7 +422,7 @@ export class World {
     }
     const record = isRecorded ? { fingerprint } : undefined;
     const attempt = await this.ask(process, () => process.writer.execute(new Count(input, { commandId: id, metadata: {}, record }).toWrite()));
-    this.say(`${id} ${fingerprint} hears ${JSON.stringify(attempt)}`);
+    this.say?.(`${id} ${fingerprint} hears ${JSON.stringify(attempt)}`);
     if (attempt === 'nobody knows') return false;
     if ('value' in attempt) {
       this.checks.answered(command, attempt.value, acknowledgedBefore);

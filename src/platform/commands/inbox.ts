@@ -112,7 +112,8 @@ WHERE partition = $1 AND command_id = $2 AND status IN ('accepted', 'scheduled')
 
 const columns = 'partition, command_id, type, status, result, attempts, error, accepted_at, completed_at, due_at';
 
-const redriveSql = `
+/** Of two who ask for it at once, one gets the row. A command that is done, or waits, stays as it is. */
+export const redriveSql = `
 UPDATE commands SET status = 'accepted', due_at = ${now}, attempts = 0, error = NULL
 WHERE partition = $1 AND command_id = $2 AND status = 'failed' RETURNING ${columns}`;
 

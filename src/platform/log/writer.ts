@@ -213,7 +213,10 @@ export class LogWriter {
     });
     const forget = () => this.inFlight.delete(write.commandId);
     return {
-      ...this.step(write),
+      write,
+      partition: this.partitionOf(write.partitionKey),
+      streams: [],
+      extraStreams: [],
       parts: write.parts?.map((part) => this.step(part)) ?? noSteps,
       promise,
       resolve: (outcome) => (forget(), this.answerSoon(() => settle.resolve(outcome))),
@@ -224,7 +227,7 @@ export class LogWriter {
     };
   }
 
-  private step<P extends Part>(write: P): Step & { readonly write: P } {
+  private step(write: Part): Step {
     return { write, partition: this.partitionOf(write.partitionKey), streams: [], extraStreams: [] };
   }
 
@@ -486,7 +489,7 @@ export class LogWriter {
     const known = this.views.get(partition)!;
     const recordedAtMs = Math.max(known.recordedAtMs, this.clock.nowMs());
     const recordedAt = new Date(recordedAtMs).toISOString();
-    round.expected.set(partition, { ...known, recordedAtMs, recordedAt });
+    round.expected.set(partition, { head: known.head, revision: known.revision, recordedAtMs, recordedAt });
     const layer = new LayeredStates(this.cachedStates(partition), this.catalogue, recordedAt);
     round.layers.set(partition, layer);
     round.decided.set(partition, []);
@@ -528,13 +531,13 @@ export class LogWriter {
     if (joint && !rejection) taken.unshift(...joint.take());
 
     for (const one of taken) if (this.enter(one, round, pending)) writes.add(one.step.partition);
-    const common = { partition, position: round.expected.get(partition)!.head + round.events.get(partition)!.length, replayed: false };
+    const position = round.expected.get(partition)!.head + round.events.get(partition)!.length;
     const decision = taken.at(-1)?.decision;
     const outcome: Outcome = decision
-      ? { ...common, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) }
-      : { ...common, status: 'refused', rejection: { code: rejection!.code, detail: rejection!.detail } };
+      ? { partition, position, replayed: false, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) }
+      : { partition, position, replayed: false, status: 'refused', rejection: { code: rejection!.code, detail: rejection!.detail } };
     if (write.record) {
-      const first = decision && decision.events.length > 0 ? common.position - decision.events.length + 1 : null;
+      const first = decision && decision.events.length > 0 ? position - decision.events.length + 1 : null;
       round.rows.commands.push(recordJson(write, outcome, first));
       writes.add(partition);
     }
