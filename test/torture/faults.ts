@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProgram } from '../../src/cli/topology/service.js';
 import { faultPoints } from '../../src/platform/fault-points.js';
-import type { Cut, TcpProxy } from '../support/tcp-proxy.js';
+import type { Cut } from '../support/tcp-proxy.js';
 import type { Dice } from './dice.js';
-import { postgresPids, type System, type TorturedNode } from './system.js';
+import { postgresPids, type System } from './system.js';
 
 /** A fault that has begun. */
 export interface Ongoing {
@@ -106,6 +106,17 @@ const jumpClock: FaultKind = {
     const seconds = dice.oneOf([-3_600, -120, -5, 5, 120, 3_600]);
     await node.setClock(seconds);
     return { target: node.name, details: { seconds }, heal: () => node.setClock(0) };
+  },
+};
+
+const killNginx: FaultKind = {
+  name: 'nginx-kill',
+  weight: 2,
+  lastsMs: [0, 2_000],
+  isPossible: ({ edge }) => edge !== undefined,
+  async begin({ edge }) {
+    await edge!.nginx.service.killGroup();
+    return { target: 'nginx', heal: () => edge!.nginx.start() };
   },
 };
 
@@ -260,24 +271,16 @@ const fillRedis: FaultKind = {
 
 // ---- Links
 
-const linkNames = ['http', 'database', 'redis'] as const;
-
-function anyLink(system: System, dice: Dice): { node: TorturedNode; target: string; link: TcpProxy } {
-  const node = anyNode(system, dice);
-  const name = dice.oneOf(linkNames.filter((one) => node.links[one]));
-  return { node, target: `${node.name}/${name}`, link: node.links[name]! };
-}
-
 const slowLink: FaultKind = {
   name: 'link-slow',
   weight: 2,
   lastsMs: [1_000, 4_000],
   isPossible: always,
   async begin(system, dice) {
-    const { target, link } = anyLink(system, dice);
-    link.delayMs = dice.between(5, 300);
-    const details = { delayMs: link.delayMs };
-    return { target, details, heal: async () => void (link.delayMs = 0) };
+    const { target, proxy } = dice.oneOf(system.links);
+    proxy.delayMs = dice.between(5, 300);
+    const details = { delayMs: proxy.delayMs };
+    return { target, details, heal: async () => void (proxy.delayMs = 0) };
   },
 };
 
@@ -287,8 +290,8 @@ const cutLink: FaultKind = {
   lastsMs: [0, 100],
   isPossible: always,
   async begin(system, dice) {
-    const { target, link } = anyLink(system, dice);
-    link.cutAll();
+    const { target, proxy } = dice.oneOf(system.links);
+    proxy.cutAll();
     return { target, heal: () => Promise.resolve() };
   },
 };
@@ -299,9 +302,9 @@ const refuseLink: FaultKind = {
   lastsMs: [200, 4_000],
   isPossible: always,
   async begin(system, dice) {
-    const { target, link } = anyLink(system, dice);
-    link.refuse();
-    return { target, heal: async () => link.allow() };
+    const { target, proxy } = dice.oneOf(system.links);
+    proxy.refuse();
+    return { target, heal: async () => proxy.allow() };
   },
 };
 
@@ -312,45 +315,48 @@ const blackHole: FaultKind = {
   lastsMs: [500, 5_000],
   isPossible: always,
   async begin(system, dice) {
-    const { target, link } = anyLink(system, dice);
-    link.swallow();
-    return { target, heal: async () => link.carry() };
+    const { target, proxy } = dice.oneOf(system.links);
+    proxy.swallow();
+    return { target, heal: async () => proxy.carry() };
   },
 };
 
-const cuts: readonly Omit<Cut, 'lost'>[] = [
-  { connection: 'rialto writer', sent: 'append' },
-  { connection: 'rialto log', sent: 'accept-commands' },
-  { connection: 'rialto log', sent: 'claim-commands' },
-  { connection: 'rialto sagas', sent: 'COMMIT' },
-  { connection: 'rialto projections', sent: 'COMMIT' },
+const cuts: readonly (Omit<Cut, 'lost'> & { readonly of: 'commands' | 'queries' })[] = [
+  { of: 'commands', connection: 'rialto writer', sent: 'append' },
+  { of: 'commands', connection: 'rialto log', sent: 'accept-commands' },
+  { of: 'commands', connection: 'rialto log', sent: 'claim-commands' },
+  { of: 'commands', connection: 'rialto sagas', sent: 'COMMIT' },
+  { of: 'queries', connection: 'rialto projections', sent: 'COMMIT' },
+  { of: 'commands', connection: 'HTTP/1.1', sent: 'POST /v1/', isAnsweredAtOnce: true },
 ];
 
-/** One message of the wire protocol, or what is said to it, is lost together with its connection. */
+/** One message, or what is said to it, is lost together with its connection. */
 const cutAtMessage: FaultKind = {
   name: 'link-cut-at-message',
   weight: 4,
   lastsMs: [300, 1_500],
   isPossible: always,
   async begin(system, dice) {
-    const cut = { ...dice.oneOf(cuts), lost: dice.oneOf(['answer', 'fate', 'message'] as const) };
-    const side = cut.connection === 'rialto projections' ? 'queries' : 'commands';
-    const node = dice.oneOf(system.serving(side));
+    const { of, ...message } = dice.oneOf(cuts);
+    const cut = { ...message, lost: dice.oneOf(['answer', 'fate', 'message'] as const) };
+    const names = [...system.serving(of).map(({ name }) => name), 'nginx'];
+    const targets = names.map((name) => `${name}/${cut.isAnsweredAtOnce ? 'http' : 'database'}`);
+    const { target, proxy } = dice.oneOf(system.links.filter((link) => targets.includes(link.target)));
     let hasCome = false;
-    void node.links.database.cutOnce(cut).then(() => (hasCome = true));
+    void proxy.cutOnce(cut).then(() => (hasCome = true));
     return {
-      target: `${node.name}/database`,
-      details: { ...cut },
+      target,
+      details: cut,
       async heal() {
         // What has not come by by then is let through.
-        if (!hasCome) node.links.database.cutNothing();
+        if (!hasCome) proxy.cutNothing();
       },
     };
   },
 };
 
 export const faultKinds: readonly FaultKind[] = [
-  ...[killNode, freezeNode, stopNode, dieAtPoint, jumpClock],
+  ...[killNode, freezeNode, stopNode, dieAtPoint, jumpClock, killNginx],
   ...[crashPostgres, freezePostgres, loseBackends, delayFsync, fillDisk],
   ...[flushRedis, killRedis, freezeRedis, fillRedis],
   ...[slowLink, cutLink, refuseLink, blackHole, cutAtMessage],

@@ -22,6 +22,20 @@ export const topologies = {
 
 export type TopologyName = keyof typeof topologies;
 
+/** nginx, whose connections with clients are in our hands. Those with the nodes are the nodes'. */
+export interface TorturedEdge {
+  readonly nginx: Edge;
+  readonly http: TcpProxy;
+  /** Where clients find it: through its proxy. */
+  readonly url: string;
+}
+
+/** A connection, by who is at its ends. */
+export interface Link {
+  readonly target: string;
+  readonly proxy: TcpProxy;
+}
+
 /** How a node is reached, and how it reaches others. */
 export interface Links {
   /** From clients and nginx to the node. */
@@ -29,6 +43,8 @@ export interface Links {
   readonly database: TcpProxy;
   readonly redis: TcpProxy | undefined;
 }
+
+const linkNames = ['http', 'database', 'redis'] as const;
 
 /** Less than in production, so that what waits for a time-out is seen in a run of a minute. */
 const nodeSettings = {
@@ -51,7 +67,7 @@ export class System {
   readonly missing: string[] = [];
   postgres!: PostgresServer;
   redis: RedisServer | undefined;
-  edge: Edge | undefined;
+  edge: TorturedEdge | undefined;
   /** To look at the database, past all proxies. */
   pool!: pg.Pool;
   /** A file system of its own, which may be filled; undefined where none can be mounted. */
@@ -75,6 +91,12 @@ export class System {
     }
   }
 
+  get links(): Link[] {
+    const links = (name: string, proxies: Partial<Links>) =>
+      linkNames.flatMap((to) => (proxies[to] ? [{ target: `${name}/${to}`, proxy: proxies[to] }] : []));
+    return [...this.nodes.flatMap((node) => links(node.name, node.links)), ...links('nginx', { http: this.edge?.http })];
+  }
+
   /** The nodes that take writes, or that answer reads. */
   serving(side: 'commands' | 'queries'): TorturedNode[] {
     const role: Role = side === 'commands' ? 'command' : 'query';
@@ -83,7 +105,8 @@ export class System {
 
   /** For good: the data goes too. */
   async stop(): Promise<void> {
-    await this.edge?.service.end('SIGKILL');
+    await this.edge?.nginx.service.killGroup();
+    await this.edge?.http.close();
     await Promise.all(this.nodes.map((node) => node.end()));
     await this.pool?.end();
     await this.redis?.stop();
@@ -112,7 +135,9 @@ export class System {
     const nginx = findNginx();
     if (!nginx) return void this.missing.push('nginx');
     const ports = (role: Role) => this.nodes.filter((node) => node.role === role).map(({ links }) => links.http.port);
-    this.edge = await startEdge(nginx, this.directory, await freePort(), { command: ports('command'), query: ports('query') }, 16);
+    const edge = await startEdge(nginx, this.directory, await freePort(), { command: ports('command'), query: ports('query') }, 16);
+    const http = await TcpProxy.to(edge.url);
+    this.edge = { nginx: edge, http, url: throughProxy(http, edge.url) };
   }
 
   private async mountDisk(): Promise<string | undefined> {
@@ -164,7 +189,7 @@ export class TorturedNode {
 
   /** Where clients find it: through its proxy. */
   get url(): string {
-    return this.links.http.urlOf(this.process.url).replace(/\/$/, '');
+    return throughProxy(this.links.http, this.process.url);
   }
 
   get hasClock(): boolean {
@@ -188,6 +213,11 @@ export class TorturedNode {
     const { http, database, redis } = this.links;
     await Promise.all([http.close(), database.close(), redis?.close()]);
   }
+}
+
+/** What paths are put behind. */
+function throughProxy(proxy: TcpProxy, url: string): string {
+  return proxy.urlOf(url).replace(/\/$/, '');
 }
 
 /** Debian's libfaketime, which lies about the wall clock to a program that it is loaded into. */
