@@ -1,21 +1,24 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { open, rm, statfs } from 'node:fs/promises';
+import { open, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
 import { findProgram } from '../../src/cli/topology/service.js';
 import { faultPoints } from '../../src/platform/fault-points.js';
+import type { PostgresServer } from '../support/postgres-server.js';
 import type { Cut } from '../support/tcp-proxy.js';
 import type { Dice } from './dice.js';
+import type { Fault } from './history.js';
 import { postgresPids, type System } from './system.js';
 
 /** A fault that has begun. */
 export interface Ongoing {
   /** Whom it was done to. */
   readonly target: string;
-  readonly details?: Readonly<Record<string, unknown>>;
-  /** Undoes it, and resolves when whoever it was done to is there again. */
-  heal(): Promise<void>;
+  readonly details?: Fault['details'];
+  /** Undoes it, and resolves when whoever it was done to is there again; with what is known of it only then. */
+  heal(): Promise<Fault['details'] | void>;
 }
 
 export interface FaultKind {
@@ -165,25 +168,65 @@ const delayFsync: FaultKind = {
   name: 'postgres-slow-fsync',
   weight: 1,
   lastsMs: [3_000, 6_000],
-  isPossible: () => findProgram('strace') !== undefined && process.getuid?.() === 0,
+  isPossible: canInject,
   async begin({ postgres }, dice) {
     const delayMs = dice.between(10, 60);
-    const attach = (await postgresPids(postgres)).flatMap((pid) => ['-p', String(pid)]);
-    const inject = `inject=fdatasync,fsync:delay_exit=${delayMs * 1_000}`;
-    const strace = spawn('strace', ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e', inject, ...attach], { stdio: 'ignore' });
-    await once(strace, 'spawn');
+    const heal = await injectIntoFsync(postgres, `delay_exit=${delayMs * 1_000}`);
+    return { target: 'postgres', details: { delayMs }, heal };
+  },
+};
+
+/** The disk does not take what it was given: what is in memory is worth nothing then, so PostgreSQL gives up and recovers. */
+const failFsync: FaultKind = {
+  name: 'postgres-fsync-error',
+  weight: 1,
+  lastsMs: [1_000, 4_000],
+  isPossible: canInject,
+  async begin({ postgres }, dice) {
+    // Of each process its own.
+    const call = dice.between(1, 20);
+    const panicsBefore = await panicsOf(postgres);
+    const letGo = await injectIntoFsync(postgres, `error=EIO:when=${call}`);
     return {
       target: 'postgres',
-      details: { delayMs },
+      details: { call },
       async heal() {
-        if (strace.exitCode !== null || strace.signalCode !== null) return;
-        const ended = once(strace, 'exit');
-        strace.kill('SIGINT'); // It lets go of what it has attached to; killed, it might not.
-        await ended;
+        await letGo();
+        return recover(postgres, panicsBefore);
       },
     };
   },
 };
+
+function canInject(): boolean {
+  return findProgram('strace') !== undefined && process.getuid?.() === 0;
+}
+
+/** Something happens to what PostgreSQL's processes, and those that it starts, want to have on disk; until it is called off. */
+async function injectIntoFsync(postgres: PostgresServer, what: string): Promise<() => Promise<void>> {
+  const attach = (await postgresPids(postgres)).flatMap((pid) => ['-p', String(pid)]);
+  const inject = ['-e', 'trace=fdatasync,fsync', '-e', `inject=fdatasync,fsync:${what}`];
+  const strace = spawn('strace', ['-f', '-qq', '-o', '/dev/null', ...inject, ...attach], { stdio: 'ignore' });
+  await once(strace, 'spawn');
+  return async () => {
+    if (strace.exitCode !== null || strace.signalCode !== null) return;
+    const ended = once(strace, 'exit');
+    strace.kill('SIGINT'); // It lets go of what it has attached to; killed, it might not.
+    await ended;
+  };
+}
+
+/** How often it has given up, by its log. */
+async function panicsOf({ clusterDir }: PostgresServer): Promise<number> {
+  return (await readFile(join(clusterDir, '..', 'server.log'), 'utf8')).split('PANIC:').length - 1;
+}
+
+/** It recovers by itself, unless it could not while the fault lasted: then it has ended. */
+async function recover(postgres: PostgresServer, panicsBefore: number): Promise<{ panics: number }> {
+  const panics = (await panicsOf(postgres)) - panicsBefore;
+  if (panics > 0) await postgres.start();
+  return { panics };
+}
 
 /** Nothing more can be written: PostgreSQL gives up in the middle of whatever it is doing. */
 const fillDisk: FaultKind = {
@@ -206,6 +249,39 @@ const fillDisk: FaultKind = {
     };
   },
 };
+
+/** Nothing more can be written to the write-ahead log. */
+const fillWal: FaultKind = {
+  name: 'postgres-full-wal',
+  weight: 1,
+  lastsMs: [500, 3_000],
+  isPossible: ({ walDisk }) => walDisk !== undefined,
+  async begin({ walDisk, postgres, pool }) {
+    const panicsBefore = await panicsOf(postgres);
+    const ballast = join(walDisk!, 'ballast');
+    const filled = await fill(walDisk!, ballast);
+    await useUpWal(pool);
+    return {
+      target: 'disk',
+      details: { megabytes: Math.round(filled / 1_048_576) },
+      async heal() {
+        await rm(ballast);
+        return recover(postgres, panicsBefore);
+      },
+    };
+  },
+};
+
+/** There are files of it for later: as soon as they are used too, a new one is needed, and can not be made. */
+async function useUpWal(pool: pg.Pool): Promise<void> {
+  for (let files = 0; files < 50; files++) {
+    try {
+      await pool.query(`SELECT pg_logical_emit_message(false, 'torture', 'x'), pg_switch_wal()`);
+    } catch {
+      return;
+    }
+  }
+}
 
 async function fill(disk: string, ballast: string): Promise<number> {
   const file = await open(ballast, 'w');
@@ -357,7 +433,7 @@ const cutAtMessage: FaultKind = {
 
 export const faultKinds: readonly FaultKind[] = [
   ...[killNode, freezeNode, stopNode, dieAtPoint, jumpClock, killNginx],
-  ...[crashPostgres, freezePostgres, loseBackends, delayFsync, fillDisk],
+  ...[crashPostgres, freezePostgres, loseBackends, delayFsync, failFsync, fillDisk, fillWal],
   ...[flushRedis, killRedis, freezeRedis, fillRedis],
   ...[slowLink, cutLink, refuseLink, blackHole, cutAtMessage],
 ];
@@ -368,7 +444,7 @@ export async function torment(
   kinds: readonly FaultKind[],
   dice: Dice,
   signal: AbortSignal,
-  begin: (kind: FaultKind, ongoing: Ongoing) => () => void,
+  begin: (kind: FaultKind, ongoing: Ongoing) => (more: Fault['details']) => void,
 ): Promise<void> {
   const possible = kinds.filter((kind) => kind.isPossible(system));
   if (possible.length === 0) return;
@@ -376,8 +452,7 @@ export async function torment(
     const ongoing = await kind.begin(system, dice);
     const healed = begin(kind, ongoing);
     await sleep(dice.between(...kind.lastsMs), undefined, { signal }).catch(() => undefined);
-    await ongoing.heal();
-    healed();
+    healed((await ongoing.heal()) ?? undefined);
   };
   while (!signal.aborted) {
     const first = dice.weighted(possible);

@@ -57,6 +57,7 @@ const nodeSettings = {
 
 /** Big enough for a run's data, and small enough to be filled in a moment. */
 const diskMegabytes = 768;
+const walDiskMegabytes = 384;
 
 /**
  * PostgreSQL, Redis, nginx and the processes of Rialto, all of its own and on loopback, with a proxy in every
@@ -72,6 +73,8 @@ export class System {
   pool!: pg.Pool;
   /** A file system of its own, which may be filled; undefined where none can be mounted. */
   disk: string | undefined;
+  /** Another one, for the write-ahead log alone. */
+  walDisk: string | undefined;
 
   private constructor(
     readonly topology: TopologyName,
@@ -111,14 +114,16 @@ export class System {
     await this.pool?.end();
     await this.redis?.stop();
     await this.postgres?.stop();
-    if (this.disk) spawnSync('umount', ['-l', this.disk]);
+    for (const path of [this.disk, this.walDisk]) if (path) spawnSync('umount', ['-l', path]);
     await rm(this.directory, { recursive: true, force: true });
   }
 
   private async startAll(): Promise<void> {
     const roles = topologies[this.topology];
-    this.disk = await this.mountDisk();
-    this.postgres = await startPostgresServer({ max_connections: String(40 + roles.length * 25) }, this.disk ?? tmpdir());
+    this.disk = await this.mountDisk('disk', diskMegabytes);
+    const settings = { max_connections: String(40 + roles.length * 25), max_wal_size: `${walDiskMegabytes / 2}MB` };
+    this.postgres = await startPostgresServer(settings, this.disk ?? tmpdir());
+    if (this.disk) this.walDisk = await this.moveWal();
     this.pool = createTestPool(this.postgres.url);
     if (findProgram('redis-server')) this.redis = await RedisServer.start();
     else this.missing.push('redis-server');
@@ -140,12 +145,23 @@ export class System {
     this.edge = { nginx: edge, http, url: throughProxy(http, edge.url) };
   }
 
-  private async mountDisk(): Promise<string | undefined> {
-    if (process.getuid?.() !== 0) return void this.missing.push('a disk to fill (needs root)');
-    const path = join(this.directory, 'disk');
+  private async mountDisk(name: string, megabytes: number): Promise<string | undefined> {
+    if (process.getuid?.() !== 0) return void this.missing.push(`a ${name} to fill (needs root)`);
+    const path = join(this.directory, name);
     await mkdir(path);
-    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${diskMegabytes}m,mode=755`, 'rialto-torture', path]);
-    return status === 0 ? path : void this.missing.push('a disk to fill (mount failed)');
+    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'rialto-torture', path]);
+    return status === 0 ? path : void this.missing.push(`a ${name} to fill (mount failed)`);
+  }
+
+  private async moveWal(): Promise<string | undefined> {
+    const disk = await this.mountDisk('disk-of-wal', walDiskMegabytes);
+    if (!disk) return undefined;
+    await this.postgres.shutDown();
+    const [from, to] = [join(this.postgres.clusterDir, 'pg_wal'), join(disk, 'pg_wal')];
+    const { status, stderr } = spawnSync('sh', ['-ec', 'cp -a "$1" "$2"; rm -r "$1"; ln -s "$2" "$1"', 'sh', from, to], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`the write-ahead log could not be moved: ${stderr}`);
+    await this.postgres.start();
+    return disk;
   }
 }
 
