@@ -345,6 +345,18 @@ const fillRedis: FaultKind = {
   },
 };
 
+/** It answers what it knows, and takes nothing new: as the replica of a server that nobody reaches. */
+const makeRedisReadOnly: FaultKind = {
+  name: 'redis-read-only',
+  weight: 1,
+  lastsMs: [500, 4_000],
+  isPossible: withRedis,
+  async begin({ redis }) {
+    await redis!.command('REPLICAOF', '127.0.0.1', 1);
+    return { target: 'redis', heal: async () => void (await redis!.command('REPLICAOF', 'NO', 'ONE')) };
+  },
+};
+
 // ---- Links
 
 const slowLink: FaultKind = {
@@ -434,7 +446,7 @@ const cutAtMessage: FaultKind = {
 export const faultKinds: readonly FaultKind[] = [
   ...[killNode, freezeNode, stopNode, dieAtPoint, jumpClock, killNginx],
   ...[crashPostgres, freezePostgres, loseBackends, delayFsync, failFsync, fillDisk, fillWal],
-  ...[flushRedis, killRedis, freezeRedis, fillRedis],
+  ...[flushRedis, killRedis, freezeRedis, fillRedis, makeRedisReadOnly],
   ...[slowLink, cutLink, refuseLink, blackHole, cutAtMessage],
 ];
 
