@@ -39,22 +39,20 @@ export function linesOf({ action, body }: Entry, { accounts, stock }: Replay, kn
   const lines = versions.flatMap(({ lines }, index) => lines.map((line) => ({ line, version: index + 1 })));
   const items: readonly Line[] = body.items;
   const newest = items.length === 0 ? -1 : lines.findLastIndex(({ line }) => isSaid(line, items[0]!));
-  const first = lines[newest]?.version ?? 1;
+  const first = lines[newest]?.version ?? 0;
   // Up to the next line nothing would be answered otherwise.
   const latest = Math.max(first, Math.min(known(name), (lines[newest + 1]?.version ?? versions.length + 1) - 1));
-  const wrong = (): string | undefined => {
-    for (const [index, item] of items.entries()) {
-      const due = newest === -1 ? undefined : lines[newest - index]?.line;
-      if (!due || !isSaid(due, item)) return `in line ${index + 1} ${textOf(item)}, where the log has ${due ? textOf(due) : 'nothing such'}`;
-    }
-    const left = newest + 1 - items.length;
-    const limit = Number(parameters.get('limit') ?? 50);
-    if (body.nextCursor === null ? left > 0 : left === 0 || items.length !== limit) {
-      return `${items.length} lines of ${limit} and ${body.nextCursor === null ? 'no others' : 'that there are others'}, and there are ${left}`;
-    }
-    return undefined;
-  };
-  return [{ name, first, latest, wrong: wrong() }];
+  const due = lines.slice(0, newest + 1).reverse().map(({ line }) => line);
+  return [{ name, first, latest, wrong: contradiction(items, due, Number(parameters.get('limit') ?? 50), body.nextCursor !== null) }];
+}
+
+/** `due` is what the log has from the newest item on. */
+function contradiction(items: readonly Line[], due: readonly Line[], limit: number, hasMore: boolean): string | undefined {
+  const index = items.findIndex((item, index) => !due[index] || !isSaid(due[index], item));
+  if (index !== -1) return `in line ${index + 1} ${textOf(items[index]!)}, where the log has ${due[index] ? textOf(due[index]) : 'nothing such'}`;
+  const left = due.length - items.length;
+  if (hasMore ? left > 0 && items.length === limit : left === 0 && items.length <= limit) return undefined;
+  return `${items.length} lines of ${limit} and ${hasMore ? 'that there are others' : 'no others'}, and there are ${left}`;
 }
 
 function isSaid(line: Line, item: Line): boolean {
