@@ -37,7 +37,7 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
     }
     const known: Known = (name) => countWhile(timelines.of(name), ({ recordedAtMs }) => recordedAtMs <= entry.endedAtMs! + bounds.clocksMs);
     for (const answer of answersOf(entry, folded, known)) {
-      const { name, version, seen = version } = answer;
+      const { name, version } = answer;
       if (answer.wrong) {
         // Of no version, so there is nothing to compare.
         say('C10', `says of ${name} ${answer.wrong}`);
@@ -61,20 +61,13 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
         const old = countWhile(events, ({ recordedAtMs }) => recordedAtMs < entry.invokedAtMs - bounds.staleMs);
         if (version < old) say('C10', `says version ${version} of ${name}, and version ${old} is more than ${bounds.staleMs} ms older than it`);
       }
-      remember(entry, name, version, seen, received, sent, say);
+      remember(entry, answer, say);
     }
   }
   return found;
 
-  function remember(
-    entry: Entry,
-    name: string,
-    version: number,
-    seen: number,
-    received: Token,
-    sent: Token,
-    say: (c: CheckerId, s: string, o: number[]) => void,
-  ): void {
+  function remember(entry: Entry, { name, version, seen = version }: ReadAnswer, say: (c: CheckerId, s: string, o: number[]) => void): void {
+    const [sent, received] = [tokenOf(entry.tokenSent), tokenOf(entry.tokenReceived)];
     const key = `${entry.client} ${name}`;
     const before = lastSeen.get(key);
     const follows =

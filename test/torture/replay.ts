@@ -334,6 +334,6 @@ function foldProduct(event: LoggedEvent, products: Map<string, ProductVersion[]>
 }
 
 /** As answers say it. */
-export function timeOf({ recordedAt }: LoggedEvent): string {
+function timeOf({ recordedAt }: LoggedEvent): string {
   return new Date(recordedAt).toISOString();
 }
