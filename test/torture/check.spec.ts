@@ -398,6 +398,18 @@ describe('A list of orders', () => {
   });
 });
 
+describe('A list of accounts', () => {
+  test('that lacks one that its token stands for (C8)', () => {
+    const right = run();
+    const items = right.state.ledger.accounts.filter(({ accountId }) => accountId !== 'bob').toSorted((a, b) => (String(a.accountId) < String(b.accountId) ? -1 : 1));
+    const asked = { action: { kind: 'list-accounts', ledger: 'north' }, tokenSent: right.spent.tokenReceived } as const;
+    expect(by('C8', withEntry(right, right.sums, { ...asked, body: { items, nextCursor: null } }))).toEqual([
+      `#${right.sums.number} says version 0 of account/north/bob, and its token stands for version 2`,
+    ]);
+    expect(by('C10', withEntry(right, right.sums, { ...asked, body: { items: items.toReversed(), nextCursor: null } }))).toHaveLength(items.length - 1);
+  });
+});
+
 describe('The catalogue', () => {
   test('with a price that never was (C10)', () => {
     const right = run();
