@@ -7,6 +7,8 @@ export interface Cut {
   readonly connection: string;
   /** Part of the message. */
   readonly sent: string;
+  /** An answer is known by its first bytes, as with HTTP, where all is decided by then; otherwise by PostgreSQL's end of it. */
+  readonly isAnsweredAtOnce?: true;
   /**
    * `answer`: the server gets the message and answers it, and the client never hears of it. `fate`: the server gets
    * the message, and the client is cut off at once, before anything came of it. `message`: nobody gets it.
@@ -17,7 +19,7 @@ export interface Cut {
 /** What PostgreSQL ends every answer with: ReadyForQuery, and a byte for the state of the transaction. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 
-/** Stands between a process and its PostgreSQL (or Redis), and does what networks do. */
+/** Stands between a process and who it talks to, and does what networks do. */
 export class TcpProxy {
   /** How long each of the server's answers is held back. */
   delayMs = 0;
@@ -119,7 +121,7 @@ export class TcpProxy {
       isSilent ||= this.swallowing?.(said) ?? false;
       if (isSilent) return;
       if (cutting?.lost === 'answer') {
-        if (data.subarray(-6, -1).equals(readyForQuery)) this.finish(cutting, client, server);
+        if (cutting.isAnsweredAtOnce || data.subarray(-6, -1).equals(readyForQuery)) this.finish(cutting, client, server);
       } else if (!cutting) {
         if (this.delayMs === 0) client.write(data);
         else setTimeout(() => client.write(data), this.delayMs);

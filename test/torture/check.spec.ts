@@ -18,6 +18,8 @@ const order = (orderId: string, quantity: number): Write => ({
 });
 const readAnn = { kind: 'read-account', ledger: 'north', accountId: 'ann' } as const;
 const readPen = { kind: 'read-stock', sku: 'pen' } as const;
+const product = (productId: string): Write => ({ kind: 'create-product', productId, name: `The ${productId}`, variants: [{ sku: productId, amount: '100', currency: 'EUR' }] });
+const newPrice = (productId: string, amount: string): Write => ({ kind: 'change-price', productId, sku: productId, amount, currency: 'EUR' });
 
 /** Some of everything, all of it right. */
 function run() {
@@ -46,11 +48,20 @@ function run() {
   system.do(order('o4', 1));
   const seen = system.do({ kind: 'read-order', orderId: 'o1' });
   const sums = system.do({ kind: 'read-trial-balance', ledger: 'north' });
+  const statement = system.do({ kind: 'list-entries', ledger: 'north', accountId: 'ann' }, { tokenSent: spent.tokenReceived });
+  const movements = system.do({ kind: 'list-movements', sku: 'pen', query: 'limit=4' }, { tokenSent: pens.tokenReceived });
+  const orders = system.do({ kind: 'list-orders', query: 'limit=3&customerId=cat' }, { tokenSent: seen.tokenReceived });
+  system.do(product('pen'));
+  system.do(product('ink'));
+  const dearer = system.do(newPrice('pen', '120'));
+  const priced = system.do({ kind: 'read-product', productId: 'pen' }, { tokenSent: dearer.tokenReceived });
+  const sku = system.do({ kind: 'read-sku', sku: 'pen' }, { tokenSent: priced.tokenReceived });
+  const catalogue = system.do({ kind: 'list-products', query: 'limit=10&sort=name' }, { tokenSent: dearer.tokenReceived });
   const lost = system.do(transfer('5', 'bob', 'ann', '1'), { isLost: true, key: 'k5' });
   const again: Entry = { ...lost, number: lost.number + 1, invokedAtMs: lost.endedAtMs! + 1, endedAtMs: lost.endedAtMs! + 5, fate: 'acknowledged', status: 201, body: { transactionId: 't-5' }, isReplayed: true };
   system.entries.push(again);
   const { history, state } = system;
-  return { history, state, paid, first, spent, lacking, second, received, held, soldOut, released, pens, seen, sums, lost, again };
+  return { history, state, paid, first, spent, lacking, second, received, held, soldOut, released, pens, seen, sums, statement, movements, orders, dearer, priced, sku, catalogue, lost, again };
 }
 
 type Run = ReturnType<typeof run>;
@@ -314,6 +325,121 @@ describe('A read', () => {
     expect(by('C10', wrong)).toHaveLength(1);
     const faults = [{ name: 'redis-freeze', target: 'redis', beganAtMs: 50_000, healedAtMs: 51_000 }];
     expect(by('C10', { ...wrong, history: { ...wrong.history, faults } })).toEqual([]);
+  });
+});
+
+describe('A page of what happened', () => {
+  /** The statement or the movements, with other lines. */
+  const withLines = (right: Run, entry: Entry, change: (items: object[]) => object[], more: object = {}): Run =>
+    withEntry(right, entry, { body: { ...entry.body, items: change([...entry.body.items]), ...more } });
+
+  test.each<[string, (items: object[]) => object[]]>([
+    ['with a line left out', ([first, ...others]) => [first!, ...others.slice(1)]],
+    ['with a line twice', ([first, ...others]) => [first!, first!, ...others]],
+    ['in another order', (items) => [items[1]!, items[0]!, ...items.slice(2)]],
+    ['with a line that never was', ([first, ...others]) => [{ ...first, transactionId: 't-9', reservationId: 'v9' }, ...others]],
+    ['with another amount', ([first, ...others]) => [{ ...first, amount: '-61', quantity: 5 }, ...others]],
+    ['with another balance', (items) => [...items.slice(0, -1), { ...items.at(-1), balanceAfter: '99', onHandAfter: 9 }]],
+    ['that ends too early', (items) => items.slice(0, -1)],
+  ])('%s (C10)', (_what, change) => {
+    const right = run();
+    expect(by('C10', withLines(right, right.statement, change))).toEqual([expect.stringContaining(`#${right.statement.number} says of account/north/ann `)]);
+    expect(by('C10', withLines(right, right.movements, change))).toEqual([expect.stringContaining(`#${right.movements.number} says of sku/pen `)]);
+  });
+
+  test('that says that there are more, or no more (C10)', () => {
+    const right = run();
+    expect(by('C10', withLines(right, right.statement, (items) => items, { nextCursor: 'more' }))).toHaveLength(1);
+    expect(by('C10', withLines(right, right.movements, (items) => items, { nextCursor: null }))).toHaveLength(1);
+  });
+
+  test('that lacks the newest line, whose token it was sent (C8)', () => {
+    const right = run();
+    const older = withLines(right, right.statement, (items) => items.slice(1));
+    expect(by('C8', older)).toEqual([`#${right.statement.number} says version 2 of account/north/ann, and its token stands for version 3`]);
+    expect(by('C8', withEntry(older, right.statement, { ...older.history.entries.find(({ number }) => number === right.statement.number)!, tokenSent: undefined }))).toEqual([]);
+    expect(by('C8', withLines(right, right.statement, () => []))).toHaveLength(1);
+    expect(by('C8', withEntry(right, right.statement, { fate: 'refused', status: 404, body: { code: 'account-not-found' } }))).toHaveLength(1);
+  });
+
+  test('that has a line before it was recorded (C10)', () => {
+    const right = run();
+    const wrong = withEntry(right, right.movements, { invokedAtMs: -2_000, endedAtMs: -1_000 });
+    expect(by('C10', wrong)).toEqual([expect.stringMatching(/says version 5 of sku\/pen \d+ ms before that was recorded/)]);
+  });
+});
+
+describe('A list of orders', () => {
+  const withOrders = (right: Run, change: (items: { orderId: string }[]) => object[]): Run =>
+    withEntry(right, right.orders, { body: { ...right.orders.body, items: change(right.orders.body.items) } });
+
+  test('that lacks one that its token stands for (C8)', () => {
+    const right = run();
+    expect(by('C8', withOrders(right, (items) => items.slice(1)))).toEqual([
+      `#${right.orders.number} says version 0 of order/o4, and its token stands for version 2`,
+    ]);
+    expect(by('C8', withOrders(right, ([first, , last]) => [first!, last!]))).toEqual([expect.stringContaining('says version 0 of order/o3')]);
+    // What comes after its last is on the next page.
+    expect(by('C8', withOrders(right, (items) => items.slice(0, -1)))).toEqual([]);
+  });
+
+  test('that shows an older state than its token stands for (C8)', () => {
+    const right = run();
+    const old = withOrders(right, (items) => items.map((item) => (item.orderId === 'o4' ? { ...item, history: [{ status: 'placed' }] } : item)));
+    expect(by('C8', old)).toEqual([`#${right.orders.number} says version 1 of order/o4, and its token stands for version 2`]);
+  });
+
+  test('that shows what never was, or somewhere else (C10)', () => {
+    const right = run();
+    const never = withOrders(right, (items) => items.map((item) => ({ ...item, total: '7' })));
+    expect(by('C10', never)).toHaveLength(3);
+    expect(by('C10', withOrders(right, ([first, ...others]) => [...others, first!]))).toEqual([expect.stringContaining('that it follows what comes after it')]);
+    expect(by('C10', withOrders(right, ([first, ...others]) => [first!, first!, ...others]))).toEqual([expect.stringContaining('that it follows what comes after it')]);
+  });
+});
+
+describe('A list of accounts', () => {
+  test('that lacks one that its token stands for (C8)', () => {
+    const right = run();
+    const items = right.state.ledger.accounts.filter(({ accountId }) => accountId !== 'bob').toSorted((a, b) => (String(a.accountId) < String(b.accountId) ? -1 : 1));
+    const asked = { action: { kind: 'list-accounts', ledger: 'north' }, tokenSent: right.spent.tokenReceived } as const;
+    expect(by('C8', withEntry(right, right.sums, { ...asked, body: { items, nextCursor: null } }))).toEqual([
+      `#${right.sums.number} says version 0 of account/north/bob, and its token stands for version 2`,
+    ]);
+    expect(by('C10', withEntry(right, right.sums, { ...asked, body: { items: items.toReversed(), nextCursor: null } }))).toHaveLength(items.length - 1);
+  });
+});
+
+describe('The catalogue', () => {
+  test('with a price that never was (C10)', () => {
+    const right = run();
+    const price = { amount: '99', currency: 'EUR' };
+    expect(by('C10', withEntry(right, right.sku, { body: { ...right.sku.body, price } }))).toEqual([
+      `#${right.sku.number} says of product/pen that pen of The pen (active) costs 99 EUR, and it never did`,
+    ]);
+    const variants = [{ sku: 'pen', name: null, price }];
+    expect(by('C10', withEntry(right, right.priced, { body: { ...right.priced.body, variants } }))).toHaveLength(1);
+    expect(by('C10', withEntry(right, right.sku, { body: { ...right.sku.body, productName: 'The pencil' } }))).toHaveLength(1);
+  });
+
+  test('with an older price than its token stands for, or than its client had seen and said (C8, C9)', () => {
+    const right = run();
+    const price = { amount: '100', currency: 'EUR' };
+    const old = withEntry(right, right.sku, { body: { ...right.sku.body, price } });
+    expect(by('C8', old)).toEqual([`#${right.sku.number} says version 1 of product/pen, and its token stands for version 2`]);
+    expect(by('C9', old)).toEqual([`#${right.sku.number} says version 1 of product/pen, and client 1 had seen version 2 and said so`]);
+    const items = right.catalogue.body.items.map((item: object) => ({ ...item, version: 1, variants: [{ sku: 'pen', name: null, price }] }));
+    expect(by('C8', withEntry(right, right.catalogue, { body: { ...right.catalogue.body, items } }))).toEqual([
+      `#${right.catalogue.number} says version 1 of product/pen, and its token stands for version 2`,
+    ]);
+  });
+
+  test('with a product left out, or somewhere else (C8, C10)', () => {
+    const right = run();
+    const withItems = (items: object[]) => withEntry(right, right.catalogue, { body: { ...right.catalogue.body, items } });
+    const [ink, pen] = right.catalogue.body.items;
+    expect(by('C8', withItems([pen]))).toEqual([`#${right.catalogue.number} says version 0 of product/ink, and its token stands for version 1`]);
+    expect(by('C10', withItems([pen, ink]))).toEqual([expect.stringContaining('that it follows what comes after it')]);
   });
 });
 

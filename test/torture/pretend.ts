@@ -1,5 +1,5 @@
 import type { LogContents, LoggedEvent, RecordedCommand, StreamLink } from '../chaos/log-contents.js';
-import type { Action, Read, Write } from './actions.js';
+import { isRead, type Action, type Read, type Write } from './actions.js';
 import type { FinalState } from './final-state.js';
 import type { Entry, Fault, History } from './history.js';
 
@@ -31,7 +31,7 @@ interface Account {
 /**
  * A system that does everything right, one thing after the other, in a few lines: it makes histories that checkers have
  * nothing to say against, and logs that fit them. Tests then change something. It knows transfers, pending ones apart,
- * reservations without an end, and orders that are checked out as they are placed.
+ * reservations without an end, orders that are checked out as they are placed, and products with their prices.
  */
 export class Pretend {
   readonly entries: Entry[] = [];
@@ -46,6 +46,7 @@ export class Pretend {
   private readonly stock = new Map<string, { onHand: number; reserved: number; version: number }>();
   private readonly reservations = new Map<string, { quantity: number; status: string }>();
   private readonly orders = new Map<string, { status: string; version: number; action: Extract<Write, { kind: 'place-order' }> }>();
+  private readonly products = new Map<string, { name: string; variants: Map<string, { amount: string; currency: string }>; version: number }>();
   private nowMs = 0;
   private keys = 0;
 
@@ -57,10 +58,9 @@ export class Pretend {
   do(action: Action, seen: Seen = {}): Entry {
     const { client = 1, server = 'all-1', tokenSent, beforeMs = 2, afterMs = 3, isLost, askedAgainAfterMs } = seen;
     this.nowMs += 10;
-    const isRead = action.kind.startsWith('read-');
-    const answer = isRead ? this.read(action as Read) : this.write(action as Write);
+    const answer = isRead(action) ? this.read(action) : this.write(action);
     const { status, body, token, etag } = answer;
-    const key = isRead ? undefined : (seen.key ?? `key-${++this.keys}`);
+    const key = isRead(action) ? undefined : (seen.key ?? `key-${++this.keys}`);
     const asked = { number: this.entries.length + 1, client, server, action, ...(key && { key }), ...(tokenSent && { tokenSent }) };
     const times = { invokedAtMs: this.nowMs - beforeMs, endedAtMs: this.nowMs + afterMs };
     const answered = {
@@ -226,6 +226,21 @@ export class Pretend {
         const done: Happened = ['ordering.order-fulfilled.v1', `order/${orderId}`, { orderId }];
         return this.commit(200, { orderId, status: 'fulfilled' }, [2, begun, done], [0, captured], [1, ...shipped]);
       }
+      case 'create-product': {
+        const { productId, name } = action;
+        const prices = action.variants.map(({ sku, amount, currency }) => [sku, { amount, currency }] as const);
+        this.products.set(productId, { name, variants: new Map(prices), version: 1 });
+        const variants = prices.map(([sku, price]) => ({ sku, price }));
+        return this.commit(201, this.productOf(productId), [2, ['catalog.product-created.v1', `product/${productId}`, { productId, name, variants }]]);
+      }
+      case 'change-price': {
+        const { productId, sku, amount, currency } = action;
+        const product = this.products.get(productId)!;
+        product.variants.set(sku, { amount, currency });
+        product.version++;
+        const data = { productId, sku, price: { amount, currency } };
+        return this.commit(200, this.productOf(productId), [2, ['catalog.variant-changed.v1', `product/${productId}`, data]]);
+      }
       default:
         throw new Error(`nobody pretends to ${action.kind}`);
     }
@@ -248,12 +263,67 @@ export class Pretend {
         const sum = [...this.accounts.values()].filter(({ balance }) => balance > 0n).reduce((total, { balance }) => total + balance, 0n);
         return { status: 200, body: { currencies: { EUR: { debits: String(sum), credits: String(sum) } } }, token: asOf(0) };
       }
+      case 'list-entries':
+        return this.page(action.query, this.events.flatMap((event) => this.entryOf(event, action.ledger, action.accountId)));
+      case 'list-movements':
+        return this.page(action.query, this.events.flatMap((event) => this.movementsOf(event, action.sku)));
+      case 'list-orders':
+        return this.page(action.query, [...this.orders.keys()].map((orderId) => this.orderOf(orderId)));
+      case 'read-product':
+        return { status: 200, body: this.productOf(action.productId), token: asOf(2), etag: `"${this.products.get(action.productId)!.version}"` };
+      case 'list-products': {
+        const newestFirst = [...this.products.keys()].sort().reverse();
+        return this.page(action.query, newestFirst.map((productId) => this.productOf(productId)));
+      }
+      case 'read-sku': {
+        const { sku } = action;
+        const [productId, { name, variants }] = [...this.products].find(([, { variants }]) => variants.has(sku))!;
+        const body = { sku, name: null, price: variants.get(sku), productId, productName: name, status: 'active', available: this.availableOf(sku) };
+        return { status: 200, body, token: asOf(2) };
+      }
       default:
         throw new Error(`nobody pretends to ${action.kind}`);
     }
   }
 
   // ---- How it does it
+
+  /** The last come first. */
+  private page(query: string | undefined, all: readonly object[]) {
+    const limit = Number(new URLSearchParams(query).get('limit') ?? 50);
+    return { status: 200, body: { items: all.toReversed().slice(0, limit), nextCursor: all.length > limit ? 'more' : null } };
+  }
+
+  private entryOf({ type, data, recordedAt }: LoggedEvent, ledger: string, accountId: string): object[] {
+    if (!['ledger.transaction-posted.v1', 'ledger.transaction-captured.v1'].includes(type) || data.ledger !== ledger) return [];
+    const { transactionId, reference = null, postings: [{ source, destination, amount, sourceBalance, destinationBalance }] } = data;
+    const said = { transactionId, reference, recordedAt };
+    if (source === accountId) return [{ ...said, amount: `-${amount}`, balanceAfter: sourceBalance, counterparty: destination }];
+    return destination === accountId ? [{ ...said, amount, balanceAfter: destinationBalance, counterparty: source }] : [];
+  }
+
+  private movementsOf({ type, data, recordedAt }: LoggedEvent, of: string): object[] {
+    if (!type.startsWith('inventory.') || data.sku !== of) return [];
+    const { reservationId = null, reference = null, reason = null, allocations = [data] } = data;
+    return allocations.map(({ location, quantity, onHand, reserved }: { location: string; quantity: number; onHand: number; reserved: number }) => ({
+      type: type.slice(type.lastIndexOf('-') + 1, -'.v1'.length),
+      ...{ location, quantity, onHandAfter: onHand, reservedAfter: reserved, reservationId, reference, reason, recordedAt },
+    }));
+  }
+
+  private orderOf(orderId: string): object {
+    const { action } = this.orders.get(orderId)!;
+    const history = this.events.flatMap(({ type, data, recordedAt }) => {
+      const [, status] = /^ordering\.order-(\w+)\.v1$/.exec(type) ?? [];
+      return status && data.orderId === orderId ? [{ status, at: recordedAt }] : [];
+    });
+    return { orderId, customerId: action.customerId, total: this.totalOf(action), placedAt: history[0]!.at, status: history.at(-1)!.status, history, refunds: [] };
+  }
+
+  private productOf(productId: string): object {
+    const { name, variants, version } = this.products.get(productId)!;
+    return { productId, name, status: 'active', variants: [...variants].map(([sku, price]) => ({ sku, name: null, price })), version };
+  }
 
   /** Each unit is one unit of money. */
   private totalOf({ lines }: { readonly lines: readonly { readonly quantity: number }[] }): string {
@@ -402,7 +472,10 @@ export function pretendRun(seed: number, operations: number): Pretend {
     const sku = ['pen', 'ink'][below(2)]!;
     if (dice < 40) return transfer(ids[below(4)]!, ids[below(4)]! === 'ann' ? 'world' : 'cat', 1 + below(300), name);
     if (dice < 50) return transfer('world', ids[below(4)]!, 1 + below(500), name);
-    if (dice < 60) return { kind: 'read-account', ledger: 'north', accountId: ids[below(4)]! };
+    if (dice < 57) return { kind: 'read-account', ledger: 'north', accountId: ids[below(4)]! };
+    if (dice < 58) return { kind: 'list-entries', ledger: 'north', accountId: ids[below(4)]!, query: 'limit=10' };
+    if (dice < 59) return { kind: 'list-movements', sku, query: 'limit=10' };
+    if (dice < 60) return { kind: 'list-orders', query: 'limit=10' };
     if (dice < 64) return { kind: 'read-stock', sku };
     if (dice < 70) return receive(['mug', sku][below(2)]!, 1 + below(6), name);
     if (dice < 80) {
@@ -430,7 +503,7 @@ export function pretendRun(seed: number, operations: number): Pretend {
     const askedAgain = isLost && below(20) > 0 ? { askedAgainAfterMs: below(1_000) } : {};
     const [client, server] = [1 + below(12), `node-${below(3) + 1}`];
     const action = anything(String(i));
-    system.do(action, { client, server, beforeMs: 1 + below(slow), afterMs: 1 + below(slow), isLost, ...(!action.kind.startsWith('read-') && askedAgain) });
+    system.do(action, { client, server, beforeMs: 1 + below(slow), afterMs: 1 + below(slow), isLost, ...(!isRead(action) && askedAgain) });
   }
   return system;
 }

@@ -2,6 +2,7 @@ import type { LogContents } from '../chaos/log-contents.js';
 import { isRead } from './actions.js';
 import { countWhile } from './count-while.js';
 import type { Entry, Fault, History } from './history.js';
+import { linesOf, ordersIn, placesIn, skuIn, type Dated, type Known } from './lists.js';
 import type { Replay } from './replay.js';
 import { violation, type CheckerId, type Violation } from './violation.js';
 
@@ -16,7 +17,8 @@ import { violation, type CheckerId, type Violation } from './violation.js';
  *   and without a token it is not older than `staleMs` while no fault is active. A cache's age can only be seen that
  *   way: an answer does not say where it comes from.
  *
- * A resource that is not there (404) counts as version 0.
+ * A resource that is not there (404, or missing in a list between its neighbours) counts as version 0. What says nothing
+ * of versions counts as the latest that would be answered so (lists.ts).
  */
 export function readsGoneWrong(history: History, log: LogContents, folded: Replay, bounds: ReadBounds = usualBounds): Violation[] {
   const found: Violation[] = [];
@@ -33,8 +35,14 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
     for (const [partition, position] of received) {
       if (position > (heads.get(partition) ?? 0)) say('C10', `is as of ${partition}@${position}, and that partition ends at ${heads.get(partition) ?? 0}`);
     }
-    for (const answer of answersOf(entry)) {
+    const known: Known = (name) => countWhile(timelines.of(name), ({ recordedAtMs }) => recordedAtMs <= entry.endedAtMs! + bounds.clocksMs);
+    for (const answer of answersOf(entry, folded, known)) {
       const { name, version } = answer;
+      if (answer.wrong) {
+        // Of no version, so there is nothing to compare.
+        say('C10', `says of ${name} ${answer.wrong}`);
+        continue;
+      }
       const events = timelines.of(name);
       const partition = events[0]?.partition;
       const due = partition === undefined ? 0 : countWhile(events, ({ position }) => position <= (sent.get(partition) ?? 0));
@@ -53,12 +61,13 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
         const old = countWhile(events, ({ recordedAtMs }) => recordedAtMs < entry.invokedAtMs - bounds.staleMs);
         if (version < old) say('C10', `says version ${version} of ${name}, and version ${old} is more than ${bounds.staleMs} ms older than it`);
       }
-      remember(entry, name, version, received, sent, say);
+      remember(entry, answer, say);
     }
   }
   return found;
 
-  function remember(entry: Entry, name: string, version: number, received: Token, sent: Token, say: (c: CheckerId, s: string, o: number[]) => void): void {
+  function remember(entry: Entry, { name, version, seen = version }: ReadAnswer, say: (c: CheckerId, s: string, o: number[]) => void): void {
+    const [sent, received] = [tokenOf(entry.tokenSent), tokenOf(entry.tokenReceived)];
     const key = `${entry.client} ${name}`;
     const before = lastSeen.get(key);
     const follows =
@@ -66,7 +75,7 @@ export function readsGoneWrong(history: History, log: LogContents, folded: Repla
     if (follows && version < before.version) {
       say('C9', `says version ${version} of ${name}, and client ${entry.client} had seen version ${before.version} and said so`, [before.number]);
     }
-    if (received.size > 0) lastSeen.set(key, { version, token: received, endedAtMs: entry.endedAtMs!, number: entry.number });
+    if (received.size > 0) lastSeen.set(key, { version: seen, token: received, endedAtMs: entry.endedAtMs!, number: entry.number });
   }
 }
 
@@ -100,27 +109,49 @@ export function tokenOf(text: string | undefined): Token {
 interface ReadAnswer {
   /** As the replay names the stream. */
   readonly name: string;
+  /** At the latest. */
   readonly version: number;
+  /** At least; absent: the same. */
+  readonly seen?: number;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly body?: any;
+  /** What it says that no version does. */
+  readonly wrong?: string;
 }
 
 /** The streams that an answer says something of. */
-function answersOf({ action, status, body, etag }: Entry): ReadAnswer[] {
+function answersOf(entry: Entry, folded: Replay, known: Known): ReadAnswer[] {
+  const { action, status, body, etag } = entry;
   const isAbsent = status === 404;
   if (status !== 200 && !isAbsent) return [];
+  const dated = (...answers: readonly Dated[]) => answers.map(({ name, first, latest, wrong }) => ({ name, version: latest, seen: first, wrong }));
   switch (action.kind) {
     case 'read-account': {
       const name = `account/${action.ledger}/${action.accountId}`;
       return [isAbsent ? { name, version: 0 } : { name, version: body.version, body }];
     }
     case 'list-accounts':
+    case 'list-products': {
       if (isAbsent) return [];
-      return body.items.map((item: { accountId: string; version: number }) => ({
-        name: `account/${action.ledger}/${item.accountId}`,
-        version: item.version,
-        body: item,
-      }));
+      const nameOf = (item: { accountId: string; productId: string }) =>
+        action.kind === 'list-accounts' ? `account/${action.ledger}/${item.accountId}` : `product/${item.productId}`;
+      const items = body.items as { accountId: string; productId: string; version: number }[];
+      return [...items.map((item) => ({ name: nameOf(item), version: item.version, body: item })), ...dated(...placesIn(entry, folded))];
+    }
+    case 'list-orders':
+      return isAbsent ? [] : dated(...ordersIn(entry, folded, known), ...placesIn(entry, folded));
+    case 'list-entries': {
+      const name = `account/${action.ledger}/${action.accountId}`;
+      return isAbsent ? [{ name, version: 0 }] : dated(...linesOf(entry, folded, known));
+    }
+    case 'list-movements':
+      return isAbsent ? [{ name: `sku/${action.sku}`, version: 0 }] : dated(...linesOf(entry, folded, known));
+    case 'read-sku':
+      return dated(...skuIn(entry, folded, known));
+    case 'read-product': {
+      const name = `product/${action.productId}`;
+      return [isAbsent ? { name, version: 0 } : { name, version: body.version, body }];
+    }
     case 'read-stock': {
       const name = `sku/${action.sku}`;
       return [isAbsent ? { name, version: 0 } : { name, version: body.version, body }];
@@ -152,10 +183,10 @@ class Timelines {
   ) {}
 
   of(name: string): readonly Moment[] {
-    const { accounts, stock, orders } = this.folded;
+    const { accounts, stock, orders, products } = this.folded;
     let timeline = this.known.get(name);
     if (!timeline) {
-      const versions = accounts.get(name) ?? stock.get(name) ?? orders.get(name) ?? [];
+      const versions = accounts.get(name) ?? stock.get(name) ?? orders.get(name) ?? products.get(name) ?? [];
       timeline = versions.map(({ event: { partition, position, recordedAt } }) => ({
         partition,
         position,
@@ -168,7 +199,7 @@ class Timelines {
 }
 
 /** What an answer says otherwise than the log. What is reserved changes with time alone, and is left out. */
-function contradiction({ name, version, body }: ReadAnswer, { accounts, stock, orders }: Replay): string | undefined {
+function contradiction({ name, version, body }: ReadAnswer, { accounts, stock, orders, products }: Replay): string | undefined {
   if (!body || version < 1) return undefined;
   const account = accounts.get(name)?.[version - 1];
   if (account) {
@@ -180,7 +211,22 @@ function contradiction({ name, version, body }: ReadAnswer, { accounts, stock, o
   if (level) return body.onHand === level.onHand ? undefined : `that ${body.onHand} are on hand, and ${level.onHand} were`;
   const order = orders.get(name)?.[version - 1];
   if (order) return body.status === order.status ? undefined : `that it is ${body.status}, and it was ${order.status}`;
+  const product = products.get(name)?.[version - 1];
+  if (product) {
+    const [said, is] = [textOfProduct(body), textOfProduct({ ...product, variants: [...product.variants].map(([sku, variant]) => ({ sku, ...variant })) })];
+    return said === is ? undefined : `that it is ${said}, and it was ${is}`;
+  }
   return undefined;
+}
+
+interface ProductBody {
+  readonly name: string;
+  readonly status: string;
+  readonly variants: readonly { readonly sku: string; readonly name: string | null; readonly price: { readonly amount: string; readonly currency: string } }[];
+}
+
+function textOfProduct({ name, status, variants }: ProductBody): string {
+  return [name, status, ...variants.map(({ sku, name, price }) => `${sku} ${name ?? ''} ${price.amount} ${price.currency}`)].join(', ');
 }
 
 /** Reads without a token, so long after every fault and before the next that nothing of it is left. */

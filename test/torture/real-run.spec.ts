@@ -74,6 +74,11 @@ describe('The checkers, of a real process without faults', () => {
       await read({ kind: 'read-order', orderId: name });
       await read({ kind: 'read-trial-balance', ledger });
       await read({ kind: 'list-accounts', ledger });
+      await read({ kind: 'list-entries', ledger, accountId: mine, query: 'limit=5' });
+      await read({ kind: 'list-movements', sku: 'mug', query: 'limit=5' });
+      await read({ kind: 'list-orders', query: `limit=5${round % 2 === 0 ? `&customerId=${mine}` : ''}` });
+      await read({ kind: 'read-sku', sku: 'mug' });
+      await read({ kind: 'list-products', query: 'limit=10&sort=name' });
     }
   }
 

@@ -11,6 +11,8 @@ export interface Replay {
   readonly stock: ReadonlyMap<string, readonly StockVersion[]>;
   /** By `order/<id>`. */
   readonly orders: ReadonlyMap<string, readonly OrderVersion[]>;
+  /** By `product/<id>`. */
+  readonly products: ReadonlyMap<string, readonly ProductVersion[]>;
   /** By `reservation/<sku>/<id>`, as it is in the end. */
   readonly reservations: ReadonlyMap<string, Reservation>;
   /** By `transaction/<ledger>/<id>`, as it is in the end. */
@@ -24,12 +26,17 @@ interface Version {
   readonly event: LoggedEvent;
 }
 
+/** What a list of all that happened says of it, as far as the log says so too. */
+export type Line = Readonly<Record<string, string | number | null>>;
+
 export interface AccountVersion extends Version {
   readonly balance: bigint;
   readonly pendingIn: bigint;
   readonly pendingOut: bigint;
   /** How far below zero it may go. */
   readonly limit: bigint;
+  /** What its event is on the account's statement. */
+  readonly lines: readonly Line[];
 }
 
 export interface StockVersion extends Version {
@@ -38,6 +45,8 @@ export interface StockVersion extends Version {
   readonly onHand: number;
   /** What was reserved when its event was recorded. */
   readonly held: number;
+  /** What its event is among the SKU's movements. */
+  readonly lines: readonly Line[];
 }
 
 export type OrderStatus = 'placed' | 'confirmed' | 'fulfilled' | 'rejected' | 'cancelled' | 'partially-refunded' | 'refunded';
@@ -45,6 +54,8 @@ export type OrderStatus = 'placed' | 'confirmed' | 'fulfilled' | 'rejected' | 'c
 export interface OrderVersion extends Version {
   readonly orderId: string;
   readonly customerId: string;
+  /** RFC 3339. */
+  readonly placedAt: string;
   readonly status: OrderStatus;
   readonly statuses: readonly OrderStatus[];
   readonly isShipping: boolean;
@@ -53,6 +64,14 @@ export interface OrderVersion extends Version {
   readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
   readonly payment: { readonly ledger: string; readonly account: string };
   readonly refunds: ReadonlyMap<string, { readonly amount: string; readonly status: 'requested' | 'paid' | 'refused' }>;
+}
+
+export interface ProductVersion extends Version {
+  readonly productId: string;
+  readonly name: string;
+  readonly status: 'active' | 'archived';
+  /** By SKU, in their order. */
+  readonly variants: ReadonlyMap<string, { readonly name: string | null; readonly price: { readonly amount: string; readonly currency: string } }>;
 }
 
 export interface Reservation {
@@ -77,12 +96,14 @@ export function replay({ events }: LogContents): Replay {
   const books = { accounts: new Map<string, AccountVersion[]>(), transactions: new Map<string, Transaction>() };
   const store = new Store();
   const orders = new Map<string, OrderVersion[]>();
+  const products = new Map<string, ProductVersion[]>();
   for (const event of [...events].sort((a, b) => a.partition - b.partition || a.position - b.position)) {
     if (event.type.startsWith('ledger.')) foldLedger(event, books);
     if (event.type.startsWith('inventory.')) store.fold(event);
     if (event.type.startsWith('ordering.')) foldOrder(event, orders);
+    if (event.type.startsWith('catalog.')) foldProduct(event, products);
   }
-  return { ...books, stock: store.stock, reservations: store.reservations, oversold: store.oversold, orders };
+  return { ...books, stock: store.stock, reservations: store.reservations, oversold: store.oversold, orders, products };
 }
 
 // ---- Accounts
@@ -95,6 +116,7 @@ interface Books {
 function foldLedger(event: LoggedEvent, { accounts, transactions }: Books): void {
   const { type, data } = event;
   const changes = new Map<string, { balance: bigint; pendingIn: bigint; pendingOut: bigint }>();
+  const moves: { readonly accountId: string; readonly amount: bigint; readonly counterparty: string }[] = [];
   const change = (accountId: string, balance: bigint, pendingIn: bigint, pendingOut: bigint) => {
     const sum = changes.get(accountId) ?? { balance: 0n, pendingIn: 0n, pendingOut: 0n };
     changes.set(accountId, { balance: sum.balance + balance, pendingIn: sum.pendingIn + pendingIn, pendingOut: sum.pendingOut + pendingOut });
@@ -107,14 +129,23 @@ function foldLedger(event: LoggedEvent, { accounts, transactions }: Books): void
     const held = type === 'ledger.transaction-released.v1' ? -value : pending;
     change(source, -moved, 0n, held);
     change(destination, moved, held, 0n);
+    if (isPendingOnly) continue;
+    moves.push({ accountId: source, amount: -value, counterparty: destination }, { accountId: destination, amount: value, counterparty: source });
   }
   for (const [accountId, { balance, pendingIn, pendingOut }] of changes) {
     const name = `account/${data.ledger}/${accountId}`;
     const versions = accounts.get(name) ?? [];
     accounts.set(name, versions);
     const before = versions.at(-1) ?? { balance: 0n, pendingIn: 0n, pendingOut: 0n, limit: limitOf(data.overdraft) };
+    let after = before.balance;
+    const lines = moves.filter((move) => move.accountId === accountId).map(({ amount, counterparty }) => {
+      after += amount;
+      const said = { transactionId: data.transactionId, amount: String(amount), balanceAfter: String(after), counterparty };
+      return { ...said, reference: data.reference ?? null, recordedAt: timeOf(event) };
+    });
     versions.push({
       event,
+      lines,
       balance: before.balance + balance,
       pendingIn: before.pendingIn + pendingIn,
       pendingOut: before.pendingOut + pendingOut,
@@ -186,7 +217,8 @@ class Store {
     const locations = this.levels.get(sku) ?? new Map<string, Level>();
     this.levels.set(sku, locations);
     const atMs = Date.parse(event.recordedAt);
-    lines.forEach(({ location, quantity, onHand }, index) => {
+    const movements: Line[] = [];
+    lines.forEach(({ location, quantity, onHand, reserved }, index) => {
       const level = locations.get(location) ?? { onHand: 0, versions: 0, open: new Map() };
       locations.set(location, level);
       level.onHand += sign * quantity;
@@ -197,13 +229,16 @@ class Store {
       const where = `${sku} at ${location}`;
       if (level.onHand < 0) this.oversold.push({ sentence: `${where} has ${level.onHand} on hand`, event });
       if (held > level.onHand) this.oversold.push({ sentence: `${where} has ${level.onHand} on hand, and ${held} are reserved`, event });
+      const { reference = null, reason = null } = event.data;
+      const after = { onHandAfter: level.onHand, reservedAfter: reserved };
+      movements.push({ type: movementOf(event), location, quantity, ...after, reservationId: reservationId ?? null, reference, reason, recordedAt: timeOf(event) });
       if (onHand !== level.onHand) this.oversold.push({ sentence: `${where} is said to have ${onHand} on hand, and has ${level.onHand}`, event });
     });
     const versions = this.stock.get(`sku/${sku}`) ?? [];
     this.stock.set(`sku/${sku}`, versions);
     const levels = new Map([...locations].map(([location, { onHand, versions }]) => [location, { onHand, versions }]));
     const sum = (of: (level: Level) => number) => [...locations.values()].reduce((total, level) => total + of(level), 0);
-    versions.push({ event, levels, onHand: sum(({ onHand }) => onHand), held: sum((level) => heldAt(level, atMs)) });
+    versions.push({ event, lines: movements, levels, onHand: sum(({ onHand }) => onHand), held: sum((level) => heldAt(level, atMs)) });
   }
 }
 
@@ -211,6 +246,11 @@ function heldAt({ open }: Level, atMs: number): number {
   let held = 0;
   for (const { quantity, expiresAtMs } of open.values()) if (expiresAtMs > atMs) held += quantity;
   return held;
+}
+
+/** As lists call it: received, adjusted, reserved, committed, released, expired. */
+function movementOf({ type }: LoggedEvent): string {
+  return /-(\w+)\.v1$/.exec(type)![1]!;
 }
 
 // ---- Orders
@@ -223,8 +263,9 @@ function foldOrder(event: LoggedEvent, orders: Map<string, OrderVersion[]>): voi
   const before = versions.at(-1) ?? notPlaced(event);
   if (type === 'ordering.order-placed.v1' && versions.length === 0) {
     const { customerId, total, lines, payment, autoFulfil = false, refusal } = data;
+    const placedAt = timeOf(event);
     const statuses: OrderStatus[] = refusal ? ['placed', 'rejected'] : ['placed'];
-    versions.push({ ...before, customerId, total, lines, payment, autoFulfil, statuses, status: statuses.at(-1)! });
+    versions.push({ ...before, customerId, placedAt, total, lines, payment, autoFulfil, statuses, status: statuses.at(-1)! });
     return;
   }
   const become = (status: OrderStatus, what: Partial<OrderVersion> = {}) =>
@@ -258,6 +299,41 @@ function foldOrder(event: LoggedEvent, orders: Map<string, OrderVersion[]>): voi
 /** Nothing is known of an order that begins otherwise than by being placed. */
 function notPlaced(event: LoggedEvent): OrderVersion {
   const { orderId } = event.data;
-  const unknown = { customerId: '', total: '0', lines: [], payment: { ledger: '', account: '' }, refunds: new Map() };
+  const unknown = { customerId: '', placedAt: '', total: '0', lines: [], payment: { ledger: '', account: '' }, refunds: new Map() };
   return { event, orderId, ...unknown, status: 'placed', statuses: [], isShipping: false, autoFulfil: false };
+}
+
+// ---- Products
+
+function foldProduct(event: LoggedEvent, products: Map<string, ProductVersion[]>): void {
+  const { type, data } = event;
+  const name = `product/${data.productId}`;
+  const versions = products.get(name) ?? [];
+  products.set(name, versions);
+  const before = versions.at(-1) ?? { productId: data.productId, name: '', status: 'active' as const, variants: new Map() };
+  const become = (what: Partial<ProductVersion>) => void versions.push({ ...before, ...what, event });
+  const variants = new Map(before.variants);
+  const put = ({ sku, name = null, price }: { sku: string; name?: string | null; price: { amount: string; currency: string } }) =>
+    variants.set(sku, { name, price });
+  switch (type) {
+    case 'catalog.product-created.v1':
+      data.variants.forEach(put);
+      return become({ name: data.name, variants });
+    case 'catalog.product-changed.v1':
+      return become({ name: data.name ?? before.name });
+    case 'catalog.variant-added.v1':
+    case 'catalog.variant-changed.v1':
+      return become({ variants: put(data) });
+    case 'catalog.product-archived.v1':
+      return become({ status: 'archived' });
+    case 'catalog.product-restored.v1':
+      return become({ status: 'active' });
+    default:
+      return become({});
+  }
+}
+
+/** As answers say it. */
+function timeOf({ recordedAt }: LoggedEvent): string {
+  return new Date(recordedAt).toISOString();
 }

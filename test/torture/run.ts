@@ -3,7 +3,7 @@ import { check, type Checked } from './check.js';
 import { Dice } from './dice.js';
 import { faultKinds, torment, type FaultKind } from './faults.js';
 import { allIsDone, readFinalState } from './final-state.js';
-import { Recorder, type History } from './history.js';
+import { Recorder, type Fault, type History } from './history.js';
 import { System, type TopologyName } from './system.js';
 import { violation, type Violation } from './violation.js';
 import { type Door, Workload } from './workload.js';
@@ -54,8 +54,12 @@ export async function run(plan: Plan): Promise<Ran> {
     const ending = AbortSignal.timeout(plan.faultsMs);
     await torment(system, kindsOf(plan.faults), diceOf('faults'), ending, (kind, { target, details }) => {
       const healed = recorder.beginFault(kind.name, target, details);
-      log(`${seconds(recorder.nowMs())} ${kind.name} ${target}${details ? ` ${JSON.stringify(details)}` : ''}`);
-      return healed;
+      const say = (more: Fault['details']) => log([seconds(recorder.nowMs()), kind.name, target, ...(more ? [JSON.stringify(more)] : [])].join(' '));
+      say(details);
+      return (more) => {
+        healed(more);
+        if (more) say(more);
+      };
     });
     const healedAtMs = recorder.nowMs();
     recorder.end();

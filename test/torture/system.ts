@@ -22,6 +22,20 @@ export const topologies = {
 
 export type TopologyName = keyof typeof topologies;
 
+/** nginx, whose connections with clients are in our hands. Those with the nodes are the nodes'. */
+export interface TorturedEdge {
+  readonly nginx: Edge;
+  readonly http: TcpProxy;
+  /** Where clients find it: through its proxy. */
+  readonly url: string;
+}
+
+/** A connection, by who is at its ends. */
+export interface Link {
+  readonly target: string;
+  readonly proxy: TcpProxy;
+}
+
 /** How a node is reached, and how it reaches others. */
 export interface Links {
   /** From clients and nginx to the node. */
@@ -29,6 +43,8 @@ export interface Links {
   readonly database: TcpProxy;
   readonly redis: TcpProxy | undefined;
 }
+
+const linkNames = ['http', 'database', 'redis'] as const;
 
 /** Less than in production, so that what waits for a time-out is seen in a run of a minute. */
 const nodeSettings = {
@@ -41,6 +57,7 @@ const nodeSettings = {
 
 /** Big enough for a run's data, and small enough to be filled in a moment. */
 const diskMegabytes = 768;
+const walDiskMegabytes = 384;
 
 /**
  * PostgreSQL, Redis, nginx and the processes of Rialto, all of its own and on loopback, with a proxy in every
@@ -51,11 +68,13 @@ export class System {
   readonly missing: string[] = [];
   postgres!: PostgresServer;
   redis: RedisServer | undefined;
-  edge: Edge | undefined;
+  edge: TorturedEdge | undefined;
   /** To look at the database, past all proxies. */
   pool!: pg.Pool;
   /** A file system of its own, which may be filled; undefined where none can be mounted. */
   disk: string | undefined;
+  /** Another one, for the write-ahead log alone. */
+  walDisk: string | undefined;
 
   private constructor(
     readonly topology: TopologyName,
@@ -75,6 +94,12 @@ export class System {
     }
   }
 
+  get links(): Link[] {
+    const links = (name: string, proxies: Partial<Links>) =>
+      linkNames.flatMap((to) => (proxies[to] ? [{ target: `${name}/${to}`, proxy: proxies[to] }] : []));
+    return [...this.nodes.flatMap((node) => links(node.name, node.links)), ...links('nginx', { http: this.edge?.http })];
+  }
+
   /** The nodes that take writes, or that answer reads. */
   serving(side: 'commands' | 'queries'): TorturedNode[] {
     const role: Role = side === 'commands' ? 'command' : 'query';
@@ -83,19 +108,22 @@ export class System {
 
   /** For good: the data goes too. */
   async stop(): Promise<void> {
-    await this.edge?.service.end('SIGKILL');
+    await this.edge?.nginx.service.killGroup();
+    await this.edge?.http.close();
     await Promise.all(this.nodes.map((node) => node.end()));
     await this.pool?.end();
     await this.redis?.stop();
     await this.postgres?.stop();
-    if (this.disk) spawnSync('umount', ['-l', this.disk]);
+    for (const path of [this.disk, this.walDisk]) if (path) spawnSync('umount', ['-l', path]);
     await rm(this.directory, { recursive: true, force: true });
   }
 
   private async startAll(): Promise<void> {
     const roles = topologies[this.topology];
-    this.disk = await this.mountDisk();
-    this.postgres = await startPostgresServer({ max_connections: String(40 + roles.length * 25) }, this.disk ?? tmpdir());
+    this.disk = await this.mountDisk('disk', diskMegabytes);
+    const settings = { max_connections: String(40 + roles.length * 25), max_wal_size: `${walDiskMegabytes / 2}MB` };
+    this.postgres = await startPostgresServer(settings, this.disk ?? tmpdir());
+    if (this.disk) this.walDisk = await this.moveWal();
     this.pool = createTestPool(this.postgres.url);
     if (findProgram('redis-server')) this.redis = await RedisServer.start();
     else this.missing.push('redis-server');
@@ -112,15 +140,28 @@ export class System {
     const nginx = findNginx();
     if (!nginx) return void this.missing.push('nginx');
     const ports = (role: Role) => this.nodes.filter((node) => node.role === role).map(({ links }) => links.http.port);
-    this.edge = await startEdge(nginx, this.directory, await freePort(), { command: ports('command'), query: ports('query') }, 16);
+    const edge = await startEdge(nginx, this.directory, await freePort(), { command: ports('command'), query: ports('query') }, 16);
+    const http = await TcpProxy.to(edge.url);
+    this.edge = { nginx: edge, http, url: throughProxy(http, edge.url) };
   }
 
-  private async mountDisk(): Promise<string | undefined> {
-    if (process.getuid?.() !== 0) return void this.missing.push('a disk to fill (needs root)');
-    const path = join(this.directory, 'disk');
+  private async mountDisk(name: string, megabytes: number): Promise<string | undefined> {
+    if (process.getuid?.() !== 0) return void this.missing.push(`a ${name} to fill (needs root)`);
+    const path = join(this.directory, name);
     await mkdir(path);
-    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${diskMegabytes}m,mode=755`, 'rialto-torture', path]);
-    return status === 0 ? path : void this.missing.push('a disk to fill (mount failed)');
+    const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'rialto-torture', path]);
+    return status === 0 ? path : void this.missing.push(`a ${name} to fill (mount failed)`);
+  }
+
+  private async moveWal(): Promise<string | undefined> {
+    const disk = await this.mountDisk('disk-of-wal', walDiskMegabytes);
+    if (!disk) return undefined;
+    await this.postgres.shutDown();
+    const [from, to] = [join(this.postgres.clusterDir, 'pg_wal'), join(disk, 'pg_wal')];
+    const { status, stderr } = spawnSync('sh', ['-ec', 'cp -a "$1" "$2"; rm -r "$1"; ln -s "$2" "$1"', 'sh', from, to], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`the write-ahead log could not be moved: ${stderr}`);
+    await this.postgres.start();
+    return disk;
   }
 }
 
@@ -164,7 +205,7 @@ export class TorturedNode {
 
   /** Where clients find it: through its proxy. */
   get url(): string {
-    return this.links.http.urlOf(this.process.url).replace(/\/$/, '');
+    return throughProxy(this.links.http, this.process.url);
   }
 
   get hasClock(): boolean {
@@ -188,6 +229,11 @@ export class TorturedNode {
     const { http, database, redis } = this.links;
     await Promise.all([http.close(), database.close(), redis?.close()]);
   }
+}
+
+/** What paths are put behind. */
+function throughProxy(proxy: TcpProxy, url: string): string {
+  return proxy.urlOf(url).replace(/\/$/, '');
 }
 
 /** Debian's libfaketime, which lies about the wall clock to a program that it is loaded into. */

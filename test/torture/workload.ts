@@ -111,7 +111,10 @@ export class Workload {
     const reads: Read[] = [
       ...ledgers.flatMap((ledger) => accountNames(accountsPerLedger).map((accountId) => ({ kind: 'read-account', ledger, accountId }) as const)),
       ...[...customerNames(), 'merchant'].map((accountId) => ({ kind: 'read-account', ledger: shop, accountId }) as const),
-      ...skus.map((sku) => ({ kind: 'read-stock', sku }) as const),
+      ...skus.flatMap((sku) => (['read-stock', 'read-sku'] as const).map((kind) => ({ kind, sku }))),
+      ...accountNames(accountsPerLedger).map((accountId) => ({ kind: 'list-entries', ledger: followedLedger, accountId, query: 'limit=500' }) as const),
+      ...skus.map((sku) => ({ kind: 'list-movements', sku, query: 'limit=500' }) as const),
+      ...customerNames().map((customerId) => ({ kind: 'list-orders', query: `limit=500&customerId=${customerId}` }) as const),
     ];
     for (const read of reads) await Promise.all(this.clients.map((client) => client.read(read, client.token)));
   }
@@ -287,8 +290,9 @@ class Client {
       { weight: 20, read: { kind: 'read-stock', sku: this.anySku() } },
       { weight: 3, read: { kind: 'list-movements', sku: this.anySku(), query: 'limit=20' } },
       ...(order ? [{ weight: 15, read: { kind: 'read-order', orderId: order.orderId } as const }] : []),
-      { weight: 3, read: { kind: 'list-orders', query: 'limit=20' } },
+      { weight: 3, read: { kind: 'list-orders', query: dice.percent(50) ? 'limit=20' : `limit=10&customerId=${dice.oneOf(customerNames())}` } },
       { weight: 4, read: { kind: 'read-sku', sku: this.anySku() } },
+      { weight: 2, read: { kind: 'read-product', productId: `product-${this.anySku()}` } },
       { weight: 2, read: { kind: 'list-products', query: 'limit=10&sort=name' } },
     ];
     return dice.weighted(choices).read;

@@ -9,6 +9,8 @@ const listens = 'listen 8080;';
 export interface Edge {
   readonly url: string;
   readonly service: Service;
+  /** Again, when it has ended. Resolves when it answers. */
+  start(): Promise<void>;
 }
 
 /** Where nginx is, or undefined. */
@@ -41,8 +43,9 @@ export async function startEdge(
   const url = `http://127.0.0.1:${port}`;
   const prefix = `${directory}/`;
   const service = foreignService('nginx', program, ['-e', 'stderr', '-p', prefix, '-c', join(directory, 'nginx.conf'), '-g', 'daemon off;']);
-  await service.start(() => isLive(url));
-  return { url, service };
+  const start = () => service.start(() => isLive(url));
+  await start();
+  return { url, service, start };
 }
 
 /** How many partitions a node has: none to spare when there are more nodes than partitions. */

@@ -71,6 +71,14 @@ export class Service {
     return child.exitCode;
   }
 
+  /** Ends it at once, and all that it has started: those would otherwise go on, and keep its port. */
+  async killGroup(): Promise<void> {
+    if (!this.isRunning) return;
+    const ended = once(this.child!, 'exit');
+    process.kill(-this.child!.pid!, 'SIGKILL');
+    await ended;
+  }
+
   private async becomesReady(isReady: (output: string) => boolean | Promise<boolean>): Promise<void> {
     while (this.isRunning && !(await isReady(this.said))) await new Promise((resume) => setTimeout(resume, 20));
   }
