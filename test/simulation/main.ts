@@ -1,11 +1,17 @@
 import 'reflect-metadata';
+import { fork } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import { simulate } from './simulate.js';
+import { simulate, type Simulated } from './simulate.js';
 
 const usage = `npm run simulate -- [options]
 
-Runs the writer, the inbox and the consumers against a simulated PostgreSQL, in one order of events after the other.
+Runs the writer, the inbox and the consumers against a simulated PostgreSQL, in one order of events after the other, on
+every core.
 
   --seconds N          as many orders as there is time for; 10 by default
   --seed N             the first order's, a fresh one by default; alone, that one again, step by step
@@ -19,30 +25,62 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+/** So that two cores do not try the same. */
+const seedsPerCore = 2 ** 31;
 
 async function main(): Promise<number> {
   if (values.help) return console.log(usage), 0;
   // Of half a minute the compiler would spend a third on functions that it has put others into, for little that they gain.
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=200');
+  const options = { endOnFailure: !values.all, seconds: Number(values.seconds ?? 10) };
+  if (process.send) {
+    process.send(await simulate({ ...options, seed: Number(values.seed) }));
+    return 0;
+  }
   const isAgain = values.seed !== undefined && values.seconds === undefined;
-  const trace: string[] | undefined = isAgain ? [] : undefined;
   const beganAtMs = performance.now();
-  const result = await simulate({
-    ...(values.seed !== undefined && { seed: Number(values.seed) }),
-    ...(!isAgain && { seconds: Number(values.seconds ?? 10) }),
-    endOnFailure: !values.all,
-    trace,
-  });
-  if (trace) console.log(trace.join('\n'));
-  for (const { seed, what } of result.violations) console.error([`seed ${seed}:`, ...what].join('\n  '));
-  console.log(summaryOf(result, (performance.now() - beganAtMs) / 1_000));
-  return result.violations.length > 0 ? 1 : 0;
+  const results = isAgain ? [await again(Number(values.seed))] : await onEveryCore(Number(values.seed ?? randomInt(1, seedsPerCore)));
+  const violations = results.flatMap((result) => result.violations);
+  for (const { seed, what } of violations) console.error([`seed ${seed}:`, ...what].join('\n  '));
+  console.log(summaryOf(results, (performance.now() - beganAtMs) / 1_000));
+  return violations.length > 0 ? 1 : 0;
 }
 
-function summaryOf({ firstSeed, interleavings, steps, operationsChecked, violations }: Awaited<ReturnType<typeof simulate>>, seconds: number): string {
+async function again(seed: number): Promise<Simulated> {
+  const trace: string[] = [];
+  const result = await simulate({ seed, trace });
+  console.log(trace.join('\n'));
+  return result;
+}
+
+/** Worlds share nothing, and neither do processes. */
+async function onEveryCore(firstSeed: number): Promise<Simulated[]> {
+  const args = process.argv.slice(2).filter((arg) => arg === '--all');
+  return Promise.all(
+    Array.from({ length: availableParallelism() }, async (_, core) => {
+      const seed = String(firstSeed + core * seedsPerCore);
+      const child = fork(fileURLToPath(import.meta.url), [...args, '--seconds', values.seconds ?? '10', '--seed', seed]);
+      const ended = once(child, 'exit').then(([code]) => {
+        throw new Error(`the simulation from seed ${seed} on ended with ${code}`);
+      });
+      const [result] = (await Promise.race([once(child, 'message'), ended])) as [Simulated];
+      return result;
+    }),
+  );
+}
+
+function summaryOf(results: readonly Simulated[], seconds: number): string {
+  const sum = (countOf: (result: Simulated) => number) => results.reduce((total, result) => total + countOf(result), 0);
   const count = (number: number) => Math.round(number).toLocaleString('en');
-  const what = `${count(interleavings)} interleavings from seed ${firstSeed} on, of ${count(steps / interleavings)} steps`;
-  return `${what}, ${count(interleavings / seconds)} a second; ${count(operationsChecked)} checks, ${violations.length} violated`;
+  const interleavings = sum((result) => result.interleavings);
+  const seeds = results.map(({ firstSeed }) => firstSeed).join(' and ');
+  const steps = sum((result) => result.steps) / interleavings;
+  const checks = sum((result) => result.operationsChecked);
+  const violated = sum(({ violations }) => violations.length);
+  return (
+    `${count(interleavings)} interleavings from seed ${seeds} on, of ${count(steps)} steps, ` +
+    `${count(interleavings / seconds)} a second on ${results.length} core${results.length === 1 ? '' : 's'}; ${count(checks)} checks, ${violated} violated`
+  );
 }
 
 main().then(
