@@ -55,14 +55,15 @@ export function timesGoingBack({ events }: LogContents): string[] {
 /** No command left two sets of events, and each one's record names the events it left. */
 export function commandsDoneTwice({ events, commands }: LogContents): string[] {
   const wrong: string[] = [];
-  const byCommand = groupBy(events, ({ partition, commandId }) => `${partition}/${commandId}`);
+  const byCommand = groupBy(events, ({ commandId }) => commandId);
   for (const [name, own] of byCommand) {
     const positions = own.map(({ position }) => position).sort((a, b) => a - b);
     const span = positions.at(-1)! - positions[0]! + 1;
-    if (span !== positions.length) wrong.push(`command ${name} left events in more than one place`);
+    const isInOne = own.every(({ partition }) => partition === own[0]!.partition);
+    if (span !== positions.length || !isInOne) wrong.push(`command ${name} left events in more than one place`);
   }
-  for (const { partition, commandId, status, firstPosition, lastPosition } of commands) {
-    const own = byCommand.get(`${partition}/${commandId}`) ?? [];
+  for (const { commandId, status, firstPosition, lastPosition } of commands) {
+    const own = byCommand.get(commandId) ?? [];
     if (status !== 'executed' && own.length > 0) wrong.push(`command ${commandId} is ${status} and left events`);
     if (status !== 'executed') continue;
     const recorded = firstPosition === null ? 0 : lastPosition! - firstPosition + 1;

@@ -259,6 +259,48 @@ describe('Orders over HTTP', () => {
     });
   });
 
+  describe('A token', () => {
+    /** While `work` goes on, nobody can project what happens to stock and money. */
+    const withViewsBehind = async <T>(work: () => Promise<T>): Promise<T> => {
+      const client = await database.pool.connect();
+      try {
+        await client.query(`BEGIN; SELECT FROM checkpoints WHERE consumer LIKE 'inventory%' OR consumer LIKE 'ledger%' FOR UPDATE`);
+        return await work();
+      } finally {
+        await client.query('ROLLBACK');
+        client.release();
+      }
+    };
+    const stockPath = () => `/v1/stock/${sku}`;
+    const accountPath = () => `/v1/ledgers/${shop.name}/accounts/ann`;
+
+    /** Reads with the answer's token say that they are behind, and afterwards what came of the write. */
+    const covers = async (write: () => Promise<Answer>, stock: object, account: object) => {
+      const answer = await withViewsBehind(async () => {
+        const written = await write();
+        const reads = [stockPath(), accountPath()].map((path) => http.get(path, after(written)));
+        expect((await Promise.all(reads)).map(refusalOf)).toEqual([[503, 'projection-behind'], [503, 'projection-behind']]);
+        return written;
+      });
+      expect((await http.get(stockPath(), after(answer))).body).toMatchObject(stock);
+      expect((await http.get(accountPath(), after(answer))).body).toMatchObject(account);
+    };
+
+    test('of an order is of the stock and the money that it took, too; so is that of its retry, its fulfilment, and its refund', async () => {
+      await shop.sells(sku, 10, '1000');
+      await shop.customer('ann', '5000');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      await covers(() => shop.buy(one(2), { headers }), { reserved: 2 }, { balance: '5000', available: '3000' });
+      // Of a retry no more is known than that it is no older.
+      const again = await shop.buy(one(2), { headers });
+      const partitions = (answer: Answer) => String(answer.headers['consistency-token']).split(',').map((part) => part.split('@')[0]);
+      expect(partitions(again).length).toBeGreaterThan(1);
+      const { orderId } = again.body;
+      await covers(() => shop.fulfil(orderId), { onHand: 8, reserved: 0 }, { balance: '3000', available: '3000' });
+      await covers(() => shop.refund(orderId, { lines: [{ sku, quantity: 1, restock: true }] }), { onHand: 9 }, { balance: '4000', available: '4000' });
+    });
+  });
+
   describe('A retry', () => {
     test('with the same key is the same order, however many ask at once', async () => {
       await shop.sells(sku, 10);
@@ -272,6 +314,24 @@ describe('Orders over HTTP', () => {
       expect([later.status, later.text]).toEqual([201, answers[0]!.text]);
       expect(refusalOf(await shop.buy(one(2), { headers }))).toEqual([422, 'idempotency-key-reused']);
       await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 9, reserved: 0, available: 9 }));
+    });
+
+    test('with the same key is no other order, though it has an id of its own and comes at the same time', async () => {
+      await shop.sells(sku, 20);
+      await shop.customer('ann');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      const ids = Array.from({ length: 20 }, (_, index) => `${sku}:${index}`);
+      const answers = await Promise.all(ids.map((orderId) => shop.buy(one(), { orderId, headers })));
+      expect(answers.map(({ status }) => status).sort()).toEqual([201, ...ids.slice(1).map(() => 422)]);
+      const first = answers.find(({ status }) => status === 201)!;
+      for (const orderId of ids.filter((id) => id !== first.body.orderId)) {
+        expect(refusalOf(await shop.buy(one(), { orderId, headers }))).toEqual([422, 'idempotency-key-reused']);
+        expect(refusalOf(await shop.place(one(), { orderId, headers: { ...headers, prefer: 'respond-async' } }))).toEqual([422, 'idempotency-key-reused']);
+      }
+      expect(refusalOf(await shop.buy(one(), { headers }))).toEqual([422, 'idempotency-key-reused']);
+      const again = await shop.buy(one(), { orderId: first.body.orderId, headers });
+      expect([again.status, again.text, again.headers['idempotency-replayed']]).toEqual([201, first.text, 'true']);
+      expect((await http.get(`/v1/stock/${sku}`, after(again))).body.reserved).toBe(1);
     });
 
     test('of a refused order is refused alike, though it would be possible now', async () => {

@@ -212,6 +212,23 @@ describe('The log writer', () => {
     expect(await start().value('a')).toBe(4);
   });
 
+  test('finds that out also when the connection was lost before', async () => {
+    await start().execute(count('a', 3));
+    const { writer, pools } = start();
+    const connect = pools.writer.connect.bind(pools.writer) as (...back: unknown[]) => Promise<never>;
+    let lost = 0;
+    jest.spyOn(pools.writer, 'connect').mockImplementation((...back: unknown[]) =>
+      back.length === 0 && ++lost <= 3 ? Promise.reject(Object.assign(new Error('reset'), { code: 'ECONNRESET' })) : connect(...back),
+    );
+    const mistaken: Write = {
+      ...count('a'),
+      streams: () => [counter('a', true)],
+      decide: (states) => ({ events: [{ type: 'test.counted.v2', data: { counter: 'a', by: 1 } }], answer: states.of(counter('a', true)).value }),
+    };
+    expect(answerOf(await writer.execute(mistaken))).toBe(3);
+    expect(lost).toBeGreaterThan(3);
+  });
+
   test('looks up each event of a stream, also by a plan that was made when there was none', async () => {
     const empty = await createTestDatabase();
     const pools = createPools(empty.url, 2, () => undefined);

@@ -1,4 +1,5 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import type { LogPosition } from '../../platform/consumers/visibility.js';
 import { arrayLiteral } from '../../platform/database/array-literal.js';
 import { QueriesPool } from '../../platform/database/pools.js';
 import { NewEvents } from '../../platform/log/new-events.js';
@@ -78,6 +79,12 @@ export class OrderNews implements OnModuleDestroy {
         if (watchers.size === 0 && this.waiting.get(orderId) === watchers) this.waiting.delete(orderId);
       },
     };
+  }
+
+  /** The last position of each of these partitions. */
+  async reachOf(partitions: readonly number[]): Promise<LogPosition[]> {
+    const text = 'SELECT partition, head::float8 AS position FROM partitions WHERE partition = ANY ($1::smallint[])';
+    return (await this.pool.query<LogPosition>({ name: 'ordering-reach', text, values: [partitions] })).rows;
   }
 
   private hear(events: readonly RecordedEvent[]): void {

@@ -5,6 +5,7 @@ import { v5 } from 'uuid';
 import type { z } from 'zod';
 import { CommandGateway, type Answered } from '../../platform/commands/command-gateway.js';
 import type { LogCommandClass } from '../../platform/commands/log-command.js';
+import type { LogPosition } from '../../platform/consumers/visibility.js';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { emptyBodySchema } from '../../platform/http/schemas.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
@@ -81,7 +82,8 @@ export class OrderingController {
     const orderId = ownId ?? idFor(request);
     const isNew = ownId === undefined && request.idempotencyKey === undefined;
     const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
-    return this.run(PlaceOrder, { ...body, orderId, isNew, checksOut }, request, request.waitSeconds, checkoutVerdict);
+    const recordKey = request.idempotencyKey === undefined ? undefined : idFor(request);
+    return this.run(PlaceOrder, { ...body, orderId, isNew, checksOut }, request, request.waitSeconds, checkoutVerdict, recordKey);
   }
 
   @Post(':orderId/cancel')
@@ -143,6 +145,7 @@ export class OrderingController {
     request: WriteRequest,
     waitSeconds: number,
     verdict: Verdict,
+    recordKey?: string,
   ): Promise<string> {
     const { orderId } = input;
     const waits = waitSeconds > 0 && !request.prefersAsync;
@@ -150,11 +153,18 @@ export class OrderingController {
       if (outcome.status === 'refused') return outcome;
       const deadlineMs = performance.now() + waitSeconds * 1_000;
       const answer = waits ? (answerWith(verdict, outcome) ?? (await this.awaitVerdict(orderId, verdict, outcome, deadlineMs, request))) : undefined;
-      if (answer) return answer;
+      if (answer) return answer.status === 'refused' || answer.also ? answer : { ...answer, also: await this.reachOf(outcome) };
       void request.reply.header('location', `/v1/orders/${orderId}`);
       return { ...outcome, httpStatus: 202 };
     };
-    return this.commands.run(command, input, request, { afterwards });
+    return this.commands.run(command, input, request, { afterwards, recordKey });
+  }
+
+  /** How far the log is where the order's stock and money are: what was done there on the way to a verdict is in it. */
+  private reachOf({ answer }: Executed): Promise<LogPosition[]> {
+    const { lines, payment } = JSON.parse(answer) as OrderAnswer;
+    const partitionKeys = [...lines.map(({ sku }) => sku), payment.ledger];
+    return this.news.reachOf([...new Set(partitionKeys.map((key) => this.writer.partitionOf(key)))]);
   }
 
   /** What the write is answered with when it has its verdict; undefined when that takes too long. */

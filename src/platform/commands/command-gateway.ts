@@ -34,15 +34,17 @@ export class CommandGateway {
 
   /**
    * Runs or accepts the command. Sets the answer's status and headers, and returns its body. `fingerprint` where the
-   * body is not what Fastify parsed; `afterwards` where the answer is not the command's own outcome, but what comes of it.
+   * body is not what Fastify parsed; `afterwards` where the answer is not the command's own outcome, but what comes of it;
+   * `recordKey` where the body, and not the path, says of which partition the command is: what the partition of its record
+   * follows from then, so that the same Idempotency-Key with another body is found out.
    */
   async run<Input extends object>(
     command: LogCommandClass<Input>,
     input: Input,
     request: WriteRequest,
-    { fingerprint, afterwards }: { fingerprint?: string; afterwards?(outcome: Outcome): Promise<Answered> } = {},
+    { fingerprint, afterwards, recordKey }: { fingerprint?: string; afterwards?(outcome: Outcome): Promise<Answered>; recordKey?: string } = {},
   ): Promise<string> {
-    const partition = this.writer.partitionOf(command.partitionKey(input));
+    const partition = this.writer.partitionOf(recordKey ?? command.partitionKey(input));
     const commandId = commandIdFor(partition, request.scope, request.idempotencyKey);
     const isKept = request.prefersAsync || request.idempotencyKey !== undefined;
     const record = isKept ? { fingerprint: fingerprint ?? request.fingerprint() } : undefined;
@@ -92,7 +94,7 @@ export class CommandGateway {
   }
 
   private answer(outcome: Answered, { reply }: WriteRequest): string {
-    void reply.header('consistency-token', formatToken([outcome]));
+    void reply.header('consistency-token', formatToken([outcome, ...(outcome.also ?? [])]));
     if (outcome.replayed) void reply.header('idempotency-replayed', 'true');
     if (outcome.status === 'refused') {
       const { code, detail } = outcome.rejection;

@@ -12,12 +12,6 @@ export function commandIdFor(partition: number, scope: string, idempotencyKey: s
   return `${partition}.${rest}`;
 }
 
-/** The partition of a command id, or undefined when it is not one of this database. */
-export function partitionOfCommandId(commandId: string, partitions: number): number | undefined {
-  const partition = /^(\d{1,3})\../.exec(commandId)?.[1];
-  return partition !== undefined && Number(partition) < partitions ? Number(partition) : undefined;
-}
-
 export function digest(text: string): string {
   return hash('sha256', text, 'base64url');
 }

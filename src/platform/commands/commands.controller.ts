@@ -6,9 +6,9 @@ import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js'
 import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
 import { answerOf, Reading, send, type ReadRequest } from '../http/query-gateway.js';
 import { timeAnswerSchema, timeSchema } from '../http/schemas.js';
+import { partitionOfCommandId } from '../log/partition.js';
 import { LogWriter } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
-import { partitionOfCommandId } from './command-ids.js';
 import { Inbox, type CommandRow } from './inbox.js';
 
 const { PlainEndpoint } = endpoints({});

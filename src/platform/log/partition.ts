@@ -20,3 +20,9 @@ export function partitionOf(partitionKey: string, partitions: number): number {
 export function andPartition(table: string, only: number | undefined): string {
   return only === undefined ? '' : ` AND ${table}.partition = ${only}`;
 }
+
+/** The partition that a command id names, `<partition>.<rest>`; undefined when it names none of this database. */
+export function partitionOfCommandId(commandId: string, partitions: number): number | undefined {
+  const partition = /^(\d{1,3})\./.exec(commandId)?.[1];
+  return partition !== undefined && Number(partition) < partitions ? Number(partition) : undefined;
+}

@@ -9,7 +9,7 @@ import { noParts, Rejection } from './decision.js';
 import type { Decide, DecideParts, Decision, DecisionContext, Part, PartsDecided, ScheduledCommand } from './decision.js';
 import { fenceSql, whoIsThereSql } from './fence.js';
 import { classify, type FailureKind } from './failures.js';
-import { partitionOf } from './partition.js';
+import { partitionOf, partitionOfCommandId } from './partition.js';
 import type { EventMetadata, RecordedEvent } from './recorded-event.js';
 import { refreshSql, type RefreshRow } from './refresh.js';
 import { evolved, LayeredStates, MissingStateError, newState, StateCache, stateFromJson, stateToJson } from './states.js';
@@ -44,6 +44,8 @@ export type Outcome = {
   readonly partition: number;
   /** The position the answer is based on: of its last event, or of the head it was decided against. */
   readonly position: number;
+  /** Of a command that has just taken others along: how far the other partitions are that these wrote to. */
+  readonly also?: readonly { readonly partition: number; readonly position: number }[];
   readonly replayed: boolean;
 } & (
   | { readonly status: 'executed'; readonly created: boolean; /** JSON. */ readonly answer: string }
@@ -62,6 +64,11 @@ interface Step {
 
 interface Pending extends Step {
   readonly write: Write;
+  /**
+   * Where its record is: in the partition that its id names, so that whoever has the id finds it. Mostly its own. A key that
+   * a client may send again with something else in it, for another partition, has to be met all the same.
+   */
+  readonly home: number;
   readonly parts: readonly Step[];
   readonly promise: Promise<Outcome>;
   resolve(outcome: Outcome): void;
@@ -212,9 +219,11 @@ export class LogWriter {
       settle = { resolve, reject };
     });
     const forget = () => this.inFlight.delete(write.commandId);
+    const partition = this.partitionOf(write.partitionKey);
     return {
       write,
-      partition: this.partitionOf(write.partitionKey),
+      partition,
+      home: (write.record && partitionOfCommandId(write.commandId, this.options.partitions)) ?? partition,
       streams: [],
       extraStreams: [],
       parts: write.parts?.map((part) => this.step(part)) ?? noSteps,
@@ -271,16 +280,18 @@ export class LogWriter {
   /** Rounds until every command of the batch is settled. */
   private async commit(batch: Pending[]): Promise<void> {
     let todo = batch;
-    for (let failures = 0; todo.length > 0; ) {
+    // Since the last success, each kind by itself: a batch that lost its connection twice may still meet a taken id.
+    let failures: Partial<Record<FailureKind, number>> = {};
+    while (todo.length > 0) {
       const round: { current?: Round } = {};
       try {
         todo = await this.round(todo, round);
-        failures = 0;
+        failures = {};
       } catch (error) {
         const kind = classify(error);
         this.metrics.failures.inc({ kind });
-        failures++;
-        todo = await this.afterFailure(todo, round.current, error, kind, failures);
+        const times = (failures[kind] = (failures[kind] ?? 0) + 1);
+        todo = await this.afterFailure(todo, round.current, error, kind, times);
       }
     }
     this.loaded.clear();
@@ -500,7 +511,7 @@ export class LogWriter {
 
   /** Notes in `writes` to which partitions there is something to write for the command. */
   private decideOne(pending: Pending, round: Round, writes: Set<number>): void {
-    const { write, partition } = pending;
+    const { write, partition, home } = pending;
     const layer = this.layerOf(partition, round);
     const joint = pending.parts.length > 0 ? new JointDecision((of) => this.layerOf(of, round)) : undefined;
     const states = joint?.statesOf(partition) ?? layer;
@@ -534,14 +545,32 @@ export class LogWriter {
     const position = round.expected.get(partition)!.head + round.events.get(partition)!.length;
     const decision = taken.at(-1)?.decision;
     const outcome: Outcome = decision
-      ? { partition, position, replayed: false, status: 'executed', created: decision.created ?? false, answer: JSON.stringify(decision.answer) }
+      ? {
+          partition,
+          position,
+          also: joint && this.reachedElsewhere(partition, taken, round),
+          replayed: false,
+          status: 'executed',
+          created: decision.created ?? false,
+          answer: JSON.stringify(decision.answer),
+        }
       : { partition, position, replayed: false, status: 'refused', rejection: { code: rejection!.code, detail: rejection!.detail } };
     if (write.record) {
       const first = decision && decision.events.length > 0 ? position - decision.events.length + 1 : null;
-      round.rows.commands.push(recordJson(write, outcome, first));
-      writes.add(partition);
+      if (home !== partition) {
+        this.layerOf(home, round);
+        link(partition, home, round.groups);
+      }
+      round.rows.commands.push(recordJson(write, home, outcome, first));
+      writes.add(home);
     }
     round.decided.get(partition)!.push({ pending, outcome, taken });
+  }
+
+  private reachedElsewhere(own: number, taken: readonly Taken[], { expected, events }: Round): Outcome['also'] {
+    const wrote = new Set(taken.filter(({ decision }) => decision.events.length > 0).map(({ step }) => step.partition));
+    wrote.delete(own);
+    return [...wrote].map((partition) => ({ partition, position: expected.get(partition)!.head + events.get(partition)!.length }));
   }
 
   /** Adds what was decided for a step to the round. Returns whether there is anything to write of it. */
@@ -591,6 +620,8 @@ export class LogWriter {
   private settle(round: Round, result: AppendResultRow[]): Pending[] {
     const again = round.postponed;
     const written: number[] = [];
+    // From all rows: a command's record may be in another partition than its events.
+    const done = new Map(result.flatMap(({ known }) => known ?? []).map((command) => [command.command_id, command]));
     for (const { partition, won, is_current, known, database_time } of result) {
       this.clock.saw(database_time);
       const decided = round.decided.get(partition)!;
@@ -602,13 +633,12 @@ export class LogWriter {
         for (const { pending, outcome } of decided) pending.resolve(outcome);
         continue;
       }
-      const done = new Map((known ?? []).map((command) => [command.command_id, command]));
       if (!is_current) {
         this.metrics.conflicts.inc();
         this.contention.set(partition, contendedBatches);
       }
       // As we know it, it may be current: what lost was a partition that it was to take part together with.
-      if (!is_current || done.size > 0) this.markStale(partition);
+      if (!is_current || known) this.markStale(partition);
       for (const { pending } of decided) {
         const command = done.get(pending.write.commandId);
         if (command) replay(pending, command);
@@ -748,8 +778,9 @@ const noSteps: readonly Step[] = [];
 /** In the order of their numbers, which is the order of locks. */
 function partitionsOf(todo: readonly Pending[]): number[] {
   const partitions = new Set<number>();
-  for (const { partition, parts } of todo) {
+  for (const { partition, home, parts } of todo) {
     partitions.add(partition);
+    partitions.add(home);
     for (const part of parts) partitions.add(part.partition);
   }
   return [...partitions].sort((a, b) => a - b);
@@ -884,9 +915,9 @@ function addEvent(
   }
 }
 
-function recordJson(write: Write, outcome: Outcome, firstPosition: number | null): string {
+function recordJson(write: Write, partition: number, outcome: Outcome, firstPosition: number | null): string {
   const row = JSON.stringify({
-    partition: outcome.partition,
+    partition,
     command_id: write.commandId,
     type: write.commandType,
     fingerprint: write.record!.fingerprint,
