@@ -123,7 +123,7 @@ describe('The checkers', () => {
 
   test('see a command that was done twice', () => {
     expect(commandsDoneTwice(change(4, { commandId: '0.c1' }))).toEqual([
-      'command 0/0.c1 left events in more than one place',
+      'command 0.c1 left events in more than one place',
     ]);
     expect(commandsDoneTwice(change(4, { commandId: '0.c2' }))).toEqual([
       'command 0.c2 recorded 1 events and left 2',

@@ -107,6 +107,31 @@ describe('A command that takes others along', () => {
     expect(await valuesOf('order', 'paid')).toEqual([1, 7]);
   });
 
+  test('says how far it got wherever it wrote, and not where it only looked', async () => {
+    const { execute } = start();
+    const outcome = await execute({ ...countAll('a', [['n0', 1], ['n1', 0]]), parts: [count('n0'), look('n1')], decide: (states, context, decideParts) => (decideParts([count('n0'), look('n1')]), count('a').decide(states, context, decideParts)) });
+    const { rows } = await database.pool.query('SELECT partition, head::int AS position FROM partitions WHERE head > 0 ORDER BY partition');
+    const { partition, position, also = [] } = outcome;
+    expect([{ partition, position }, ...also].sort((a, b) => a.partition - b.partition)).toEqual(rows);
+    expect(rows).toHaveLength(2);
+  });
+
+  test('and any other keeps its record where its id says, so that one id is one command in whatever partition', async () => {
+    const [one, other] = [start(), start()];
+    const asked = Array.from({ length: 16 }, (_, partition) => {
+      const named = (name: string, writer: TestWriter) => writer.execute(count(name, 1, { key: `${partition}.k`, record: { fingerprint: name } }));
+      return Promise.allSettled([named('a', one), named('b', other), named('c', one), named('d', other)]);
+    });
+    for (const results of await Promise.all(asked)) {
+      expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+      expect(refused.map(({ code }) => code)).toEqual(Array(3).fill('idempotency-key-reused'));
+    }
+    const { rows } = await database.pool.query('SELECT partition, command_id AS id FROM commands ORDER BY partition');
+    expect(rows).toEqual(Array.from({ length: 16 }, (_, partition) => ({ partition, id: `${partition}.k` })));
+    expect((await readLog(database.pool)).events).toHaveLength(16);
+  });
+
   test('fails alone when it takes along what it has not named', async () => {
     const { execute } = start();
     const unnamed: Write = { ...count('a'), parts: [count('n0')], decide: (_states, _context, decideParts) => (decideParts([count('n1')]), { events: [], answer: null }) };

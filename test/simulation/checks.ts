@@ -1,6 +1,6 @@
 import type { Move } from '../../src/platform/consumers/consumer.js';
 import type { Outcome } from '../../src/platform/log/writer.js';
-import { againKey, alsoId, Echo, partitionOfCounter, type Counted, type CountInput, type Moved } from './domain.js';
+import { againKey, alsoId, Echo, homeOf, partitionOfCounter, type Counted, type CountInput, type Moved } from './domain.js';
 import { keyOf, type SimulatedPostgres, type StoredEvent } from './simulated-postgres.js';
 
 /** A command as a client has sent it, perhaps several times, and what it has heard of it. */
@@ -106,8 +106,8 @@ export class Checks {
     if (command.isRecorded) this.recordedAs(command, outcome);
   }
 
-  private recordedAs({ id, partition, fingerprint }: Issued, outcome: Outcome): void {
-    const row = this.postgres.commands.get(keyOf(partition, id));
+  private recordedAs({ id, fingerprint }: Issued, outcome: Outcome): void {
+    const row = this.postgres.commands.get(keyOf(homeOf(id), id));
     const answer = outcome.status === 'executed' ? outcome.answer : JSON.stringify(outcome.rejection);
     this.expect(row?.status === outcome.status && JSON.stringify(row.result) === answer, () => `${id} was answered ${answer} and is recorded as ${row?.status} ${JSON.stringify(row?.result)}`);
     this.expect(row?.fingerprint === fingerprint, () => `${id} was answered for ${fingerprint} and is recorded for ${row?.fingerprint}`);
@@ -116,7 +116,7 @@ export class Checks {
 
   accepted(command: Issued): void {
     command.isAccepted = true;
-    const row = this.postgres.commands.get(keyOf(command.partition, command.id));
+    const row = this.postgres.commands.get(keyOf(homeOf(command.id), command.id));
     this.expect(row?.fingerprint === command.fingerprint, () => `${command.id} was accepted for ${command.fingerprint} and stands there for ${row?.fingerprint}`);
   }
 
@@ -233,8 +233,8 @@ export class Checks {
   ): void {
     accountedFor.add(id);
     const events = byCommand.get(id) ?? [];
-    const { partition, isRecorded } = same[0]!;
-    const row = this.postgres.commands.get(keyOf(partition, id));
+    const { isRecorded } = same[0]!;
+    const row = this.postgres.commands.get(keyOf(homeOf(id), id));
     const winner = isRecorded ? same.find(({ fingerprint }) => fingerprint === row?.fingerprint) : same[0];
     const outcomes = same.flatMap((command) => command.outcomes.map((outcome) => ({ command, outcome })));
     for (const { command, outcome } of outcomes) {

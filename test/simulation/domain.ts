@@ -48,6 +48,8 @@ const keys = Array.from({ length: partitions }, (_, partition) => {
 });
 
 export const partitionOfCounter = (name: string): number => Number(name[0]);
+/** Where a command's record is: `<partition>.<rest>`. */
+export const homeOf = (commandId: string): number => Number(commandId[0]);
 
 export interface CountInput {
   readonly name: string;

@@ -14,7 +14,7 @@ import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter } from '../../src/platform/log/writer.js';
 import { Worker, WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { Checks, type Issued } from './checks.js';
-import { againKey, Count, counters, Echo, partitionOfCounter, partitions, projectionCalled, wearOutSql, type CountInput } from './domain.js';
+import { againKey, Count, counters, Echo, homeOf, partitionOfCounter, partitions, projectionCalled, wearOutSql, type CountInput } from './domain.js';
 import { activate, Chance, type Lane, Owner, Scheduler, settled } from './scheduler.js';
 import { Network, SimulatedPool, type Faults } from './simulated-pool.js';
 import { keyOf, SimulatedPostgres, type Model } from './simulated-postgres.js';
@@ -319,9 +319,9 @@ export class World {
 
   /** Asks for it to be run again, whatever has become of it. */
   private async redrive(command: Issued): Promise<void> {
-    const { id, partition } = command;
+    const { id } = command;
     const process = this.chance.pick(this.processes);
-    const attempt = await this.ask(process, () => process.inbox.redrive(partition, id));
+    const attempt = await this.ask(process, () => process.inbox.redrive(homeOf(id), id));
     this.say?.(`${id}, asked to run again, hears ${JSON.stringify(attempt)}`);
     if (attempt === 'nobody knows' || 'error' in attempt) return;
     if (attempt.value) process.wakeUps.wake('commands');
@@ -331,8 +331,8 @@ export class World {
   /** Until nothing is left that has failed, or still may. */
   private async redriveAll(): Promise<void> {
     for (let rounds = 0; rounds < 20; rounds++) {
-      const open = this.issued.filter(({ id, partition, input }) => {
-        const status = this.postgres.commands.get(keyOf(partition, id))?.status;
+      const open = this.issued.filter(({ id, input }) => {
+        const status = this.postgres.commands.get(keyOf(homeOf(id), id))?.status;
         return input.fails && status && ['accepted', 'failed'].includes(status);
       });
       if (open.length === 0) return;
@@ -346,15 +346,16 @@ export class World {
     const { chance, issued } = this;
     const before = issued.length > 0 && chance.happens(this.conditions.isSmall ? 0.25 : 0.1) ? chance.pick(issued) : undefined;
     if (before?.isRecorded) {
-      const input = { name: before.input.name, by: chance.between(1, 9) };
-      const again = { ...before, input, fingerprint: JSON.stringify(input), outcomes: [], isAccepted: false, viaInbox: this.conditions.hasInbox && chance.happens(0.3) };
+      const input = { name: chance.happens(0.7) ? before.input.name : this.counter(), by: chance.between(1, 9) };
+      const again = { ...before, input, partition: partitionOfCounter(input.name), fingerprint: JSON.stringify(input), outcomes: [], isAccepted: false, viaInbox: this.conditions.hasInbox && chance.happens(0.3) };
       if (again.fingerprint !== before.fingerprint) {
         issued.push(again);
         return again;
       }
     }
     const name = this.counter();
-    const id = `${partitionOfCounter(name)}.c${issued.length}`;
+    // Most records are where their commands' events are.
+    const id = `${partitionOfCounter(chance.happens(0.85) ? name : this.counter())}.c${issued.length}`;
     const viaInbox = this.conditions.hasInbox && chance.happens(0.25);
     const asked = this.input(name, id);
     const input: CountInput = viaInbox && chance.happens(0.5) ? { ...asked, fails: true } : asked;
@@ -407,9 +408,9 @@ export class World {
     const acknowledgedBefore = this.checks.acknowledged(partition);
     if (viaInbox) {
       const acceptance = await this.ask(process, () =>
-        process.inbox.accept({ partition, commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then(async (accepted) => {
+        process.inbox.accept({ partition: homeOf(id), commandId: id, type: Count.type, payload: input, metadata: {}, fingerprint }).then(async (accepted) => {
           if (accepted.fingerprint !== fingerprint || !accepted.isNew) return accepted;
-          if (input.fails) await process.pools[1]!.query(wearOutSql, [partition, id]).catch(() => undefined);
+          if (input.fails) await process.pools[1]!.query(wearOutSql, [homeOf(id), id]).catch(() => undefined);
           process.wakeUps.wake('commands');
           return accepted;
         }),
