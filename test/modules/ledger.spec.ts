@@ -669,6 +669,31 @@ describe('The ledger over HTTP', () => {
       expect(refusalOf(await http.get('/v1/commands/999.nothing'))).toEqual([404, 'command-not-found']);
     });
 
+    test('is redriven with the rules of a write', async () => {
+      const accepted = await ledger.transfer('world', 'alice', '10', { headers: later });
+      await outcomeOf(accepted);
+      const redrive = (body?: unknown, headers?: Record<string, string>, query = '') =>
+        http.post(`/v1/commands/${encodeURIComponent(accepted.body.commandId)}/redrive${query}`, body, headers);
+      const unknown = await redrive({ foo: 1 });
+      expect([refusalOf(unknown), unknown.body.errors]).toEqual([[400, 'validation-failed'], [{ path: '/foo', message: 'is unknown' }]]);
+      expect(refusalOf(await redrive([]))).toEqual([400, 'validation-failed']);
+      expect(refusalOf(await redrive({}, { 'idempotency-key': 'x'.repeat(256) }))).toEqual([400, 'validation-failed']);
+      expect(refusalOf(await redrive({}, {}, '?x=1'))).toEqual([400, 'validation-failed']);
+      for (const headers of [{ 'idempotency-key': 'a-key' }, later]) expect(refusalOf(await redrive({}, headers))).toEqual([409, 'not-failed']);
+    });
+
+    test('is read with a Consistency-Token like anything else', async () => {
+      const accepted = await ledger.transfer('world', 'alice', '10', { headers: later });
+      const path = `/v1/commands/${accepted.body.commandId}`;
+      const token = String((await ledger.transfer('world', 'alice', '10')).headers['consistency-token']);
+      for (const read of [path, '/v1/commands?status=failed']) {
+        expect((await http.get(read, { 'consistency-token': token })).status).toBe(200);
+        for (const bad of ['nonsense', '999@1']) {
+          expect(refusalOf(await http.get(read, { 'consistency-token': bad }))).toEqual([400, 'bad-consistency-token']);
+        }
+      }
+    });
+
     test('is listed while it waits', async () => {
       const pending = await ledger.authorise('world', 'alice', '10', { expiresInSeconds: 3_600 });
       const all: { type: string; dueAt: string }[] = [];

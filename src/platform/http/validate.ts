@@ -43,7 +43,10 @@ export const Validated: MethodDecorator = (prototype, name, descriptor) => {
       return method.apply(this, values);
     },
   };
-  descriptor.value = named[String(name)] as never;
+  const wrapped = named[String(name)]!;
+  // What decorators below this one have said of the method.
+  for (const key of Reflect.getMetadataKeys(method)) Reflect.defineMetadata(key, Reflect.getMetadata(key, method), wrapped);
+  descriptor.value = wrapped as never;
 };
 
 /** As Nest keeps them: by `<kind>:<index>`. */
