@@ -5,8 +5,10 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { AppModule, productModules } from './app.module.js';
 import type { Config } from './config.js';
 import { serveOpenApi } from './platform/http/openapi.js';
+import { ProblemsController } from './platform/http/problems.controller.js';
 import { ProblemFilter } from './platform/http/problem.filter.js';
 import { configureHttp, createAdapter } from './platform/http/server.js';
+import { HealthController } from './platform/observability/health.controller.js';
 import type { Logger } from './platform/observability/logger.js';
 import { NestLogger } from './platform/observability/nest-logger.js';
 import { apiControllers } from './platform/platform.module.js';
@@ -35,9 +37,9 @@ export async function createApplication(
  * All of the API's controllers, never made: behind a load balancer whichever process is asked for the document has to
  * describe every route, and not only its own. What their constructors ask for is there in name only.
  */
-async function previewOfAll(modules: typeof productModules): Promise<NestFastifyApplication> {
+export async function previewOfAll(modules: typeof productModules): Promise<NestFastifyApplication> {
   const { commands, queries } = apiControllers(modules);
-  const controllers = [...commands, ...queries];
+  const controllers = [...commands, ...queries, HealthController, ProblemsController];
   const asked = controllers.flatMap((one) => (Reflect.getMetadata(PARAMTYPES_METADATA, one) as Type[] | undefined) ?? []);
   class EveryRole {}
   const providers = asked.map((provide) => ({ provide, useValue: {} }));

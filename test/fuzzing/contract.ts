@@ -17,6 +17,8 @@ interface Response {
 
 /** An OpenAPI document, as far as it is looked at. */
 export interface Document {
+  /** Of answers that are no operation's: an address that is none, a method that is not taken. */
+  readonly components?: { readonly responses?: Readonly<Record<string, Response>> };
   readonly paths: Readonly<Record<string, Readonly<Record<string, {
     readonly parameters?: readonly Parameter[];
     readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema: object }>> };
@@ -38,10 +40,10 @@ export interface Operation {
   readonly weight: number;
 }
 
-/** What is served besides: answered to everybody, and no part of the document. */
-const plain = ['/health/live', '/health/ready', '/health/startup', '/metrics', '/docs/errors', '/openapi.json'];
+/** For tools and browsers; of what a browser loads to show the document, the document says nothing. */
 const plainPattern = /^\/(health\/\w+|metrics|docs(\/.*|-json|-yaml)?|openapi\.json)\/?$/;
 const usualWeight = 4;
+const plainWeight = 1;
 /** What others depend on, and what makes an end of it. */
 const weights: Readonly<Record<string, number>> = {
   'POST /v1/orders': 12,
@@ -52,7 +54,7 @@ const weights: Readonly<Record<string, number>> = {
 };
 
 export function operationsOf(document: Document): Operation[] {
-  const described = Object.entries(document.paths).flatMap(([path, item]) =>
+  return Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, { parameters = [], requestBody, responses }]): Operation => {
       const bodySchema = requestBody?.content?.['application/json']?.schema as Schema | undefined;
       const name = `${method.toUpperCase()} ${path}`;
@@ -64,13 +66,11 @@ export function operationsOf(document: Document): Operation[] {
         query: parameters.filter((parameter) => parameter.in === 'query'),
         takesLines: requestBody?.content?.['application/x-ndjson'] !== undefined,
         responses,
-        weight: weights[name] ?? usualWeight,
+        weight: weights[name] ?? (plainPattern.test(path) ? plainWeight : usualWeight),
         ...(bodySchema && { bodySchema }),
       };
     }),
   );
-  const besides = plain.map((path): Operation => ({ name: `GET ${path}`, method: 'GET', path, parameters: [], query: [], takesLines: false, responses: {}, weight: 1 }));
-  return [...described, ...besides];
 }
 
 /** What every route may answer with that the request has not got to: of the platform, and for the document to say once. */
@@ -80,13 +80,26 @@ const problemFields = ['type', 'title', 'status', 'detail', 'code'];
 const unavailableCodes = new Set(['projection-behind', 'overloaded']);
 const leak = /\n\s+at |node_modules|\.ts:\d|pg-pool|\bSQLSTATE\b/i;
 
+/**
+ * Headers that the document need not name for each answer: those of the message and the connection (RFC 9110, RFC 9112),
+ * those that it describes once, for every answer, and what a node says to the load balancer, which keeps it to itself.
+ */
+const ofEveryAnswer = new Set([
+  ...['content-type', 'content-length', 'date', 'connection', 'keep-alive', 'transfer-encoding'],
+  ...['request-id', 'cache-control', 'content-security-policy', 'referrer-policy', 'x-content-type-options', 'x-frame-options'],
+  'x-accel-redirect',
+]);
+
 /** The document as a judge of answers. */
 export class Contract {
   private readonly ajv = new Ajv2020({ strict: false, allErrors: false });
   private readonly validators = new Map<object, ValidateFunction>();
   private readonly patterns: { readonly operation: Operation; readonly pattern: RegExp }[];
 
-  constructor(readonly operations: readonly Operation[]) {
+  readonly operations: readonly Operation[];
+
+  constructor(private readonly document: Document) {
+    const operations = (this.operations = operationsOf(document));
     this.ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     this.patterns = operations
       .map((operation) => ({ operation, pattern: new RegExp(`^${operation.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`) }))
@@ -108,18 +121,21 @@ export class Contract {
     if (status === 503 && !unavailableCodes.has(String(answer.body.code))) return `503 ${text.slice(0, 300)}`;
     if (status >= 500 && status !== 503) return `${status} ${text.slice(0, 300)}`;
     const operation = this.operationOf(request);
-    if (operation && operation.responses['200'] === undefined && operation.responses['201'] === undefined) return complaintOfPlain(request, answer);
     const documented = operation?.responses[status];
     if (documented) return this.complaintOf(request, answer, documented);
     if (operation) return `${status} is not documented: ${text.slice(0, 300)}`;
     if (plainPattern.test(decoded(request.path.split('?', 1)[0]!))) return complaintOfPlain(request, answer);
     if (!beforeAnyRoute.has(status)) return `${status} of no route: ${text.slice(0, 300)}`;
-    return complaintOfProblem(request, answer);
+    const { NotFound, MethodNotAllowed } = this.document.components?.responses ?? {};
+    const { headers = {} } = (status === 405 ? MethodNotAllowed : NotFound) ?? {};
+    return complaintOfProblem(request, answer) ?? complaintOfHeaders(answer, headers);
   }
 
   private complaintOf(request: Request, answer: Answer, { content, headers = {} }: Response): string | undefined {
     const { status } = answer;
-    if (status >= 400) {
+    const unnamed = complaintOfHeaders(answer, headers);
+    if (unnamed) return unnamed;
+    if (status >= 400 && !content?.['application/json']) {
       const complaint = complaintOfProblem(request, answer);
       if (complaint) return complaint;
     }
@@ -129,6 +145,7 @@ export class Contract {
     const type = mediaType(answer);
     const schema = content?.[type]?.schema;
     if (!schema) return `${status} is of type ${type}`;
+    if (!type.endsWith('json')) return undefined;
     let body: unknown;
     try {
       body = JSON.parse(answer.text);
@@ -151,6 +168,13 @@ function requiredHeaders({ method }: Request, status: number): string[] {
   if (status === 503) return ['Retry-After'];
   if (status === 202) return ['Location'];
   return status < 300 && method !== 'GET' && method !== 'HEAD' ? ['Consistency-Token'] : [];
+}
+
+/** A header that is sent, and that the document has no word of. */
+function complaintOfHeaders({ status, headers }: Answer, described: Readonly<Record<string, unknown>>): string | undefined {
+  const known = new Set(Object.keys(described).map((name) => name.toLowerCase()));
+  const unnamed = Object.keys(headers).filter((name) => !known.has(name) && !ofEveryAnswer.has(name));
+  return unnamed.length > 0 ? `${status} with ${unnamed.join()}, which is not documented` : undefined;
 }
 
 function complaintOfProblem(request: Request, answer: Answer): string | undefined {

@@ -3,7 +3,7 @@ import pMap from 'p-map';
 import pg from 'pg';
 import { type Answer, HttpClient } from '../support/client.js';
 import { Acquaintance, openShop, type Thing } from './acquaintance.js';
-import { Contract, type Document, type Operation, operationsOf } from './contract.js';
+import { Contract, type Document, type Operation } from './contract.js';
 import { described, type Plan, plansFor, type Request, requestOf } from './requests.js';
 import { changedTables, Contents, isOverdue } from './unchanged.js';
 
@@ -95,7 +95,7 @@ class Fuzzing {
   async run(): Promise<FuzzReport> {
     const beganMs = performance.now();
     const document = (await this.clients[0]!.get('/openapi.json')).body as Document;
-    this.contract = new Contract(operationsOf(document));
+    this.contract = new Contract(document);
     for (let round = 0; this.report.requests < this.options.requests; round++) {
       if (this.report.violations.length >= violationsMax) break;
       if (round % roundsPerShop === 0) await this.openShop(round / roundsPerShop);

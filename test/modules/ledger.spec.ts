@@ -534,6 +534,42 @@ describe('The ledger over HTTP', () => {
       expect([one.status, two.status, three.status]).toEqual([201, 201, 200]);
     });
 
+    test('counts once for a path, however it is escaped, and whatever empty query follows', async () => {
+      const scoped = new LedgerClient(http, `${ledger.ledger}:a`);
+      await scoped.openSource('world');
+      await scoped.openAccount('alice');
+      const path = (suffix: string, name = scoped.ledger) => `/v1/ledgers/${name}/transactions${suffix}`;
+      const body = { postings: [{ source: 'world', destination: 'alice', amount: '10' }] };
+      const headers = { 'idempotency-key': randomUUID() };
+      const first = await http.post(path(''), body, headers);
+      const escaped = `%6c${scoped.ledger.slice(1).replace(':', '%3A')}`;
+      for (const same of [path('?'), path('', scoped.ledger.replace(':', '%3a')), path('', escaped), path('?', escaped)]) {
+        const again = await http.post(same, body, headers);
+        expect([same, again.status, again.text, again.headers['idempotency-replayed']]).toEqual([same, 201, first.text, 'true']);
+      }
+      expect((await http.post(path('?x=1'), body, headers)).status).not.toBe(201);
+      expect((await scoped.account('alice', '', after(first))).body.balance).toBe('10');
+    });
+
+    test('with another query is of another request', async () => {
+      const path = (query: string) => `/v1/ledgers/${ledger.ledger}/transactions/bulk${query}`;
+      const item = { postings: [{ source: 'world', destination: 'alice', amount: '10' }] };
+      for (const options of [{ body: [item] }, { body: JSON.stringify(item), contentType: 'application/x-ndjson' }]) {
+        const request = { ...options, headers: { 'idempotency-key': randomUUID() } };
+        const first = await http.request('POST', path(''), request);
+        expect(first.status).toBe(200);
+        for (const query of ['?atomic=true', '?atomic=false']) {
+          expect(refusalOf(await http.request('POST', path(query), request))).toEqual([422, 'idempotency-key-reused']);
+        }
+        expect((await http.request('POST', path('?'), request)).headers['idempotency-replayed']).toBe('true');
+        const atomic = { ...options, headers: { 'idempotency-key': randomUUID() } };
+        const whole = await http.request('POST', path('?atomic=true'), atomic);
+        const again = await http.request('POST', path('?%61tomic=tr%75e'), atomic);
+        expect([whole.status, again.text, again.headers['idempotency-replayed']]).toEqual([200, whole.text, 'true']);
+        expect(refusalOf(await http.request('POST', path(''), atomic))).toEqual([422, 'idempotency-key-reused']);
+      }
+    });
+
     test('of twenty requests at once takes effect once, and all of them get its answer', async () => {
       const headers = { 'idempotency-key': randomUUID() };
       const answers = await Promise.all(Array.from({ length: 20 }, () => ledger.transfer('world', 'alice', '10', { headers })));
@@ -631,6 +667,31 @@ describe('The ledger over HTTP', () => {
       expect(refusalOf(await redrive('nonsense'))).toEqual([404, 'command-not-found']);
       expect(refusalOf(await http.get('/v1/commands/3.nothing'))).toEqual([404, 'command-not-found']);
       expect(refusalOf(await http.get('/v1/commands/999.nothing'))).toEqual([404, 'command-not-found']);
+    });
+
+    test('is redriven with the rules of a write', async () => {
+      const accepted = await ledger.transfer('world', 'alice', '10', { headers: later });
+      await outcomeOf(accepted);
+      const redrive = (body?: unknown, headers?: Record<string, string>, query = '') =>
+        http.post(`/v1/commands/${encodeURIComponent(accepted.body.commandId)}/redrive${query}`, body, headers);
+      const unknown = await redrive({ foo: 1 });
+      expect([refusalOf(unknown), unknown.body.errors]).toEqual([[400, 'validation-failed'], [{ path: '/foo', message: 'is unknown' }]]);
+      expect(refusalOf(await redrive([]))).toEqual([400, 'validation-failed']);
+      expect(refusalOf(await redrive({}, { 'idempotency-key': 'x'.repeat(256) }))).toEqual([400, 'validation-failed']);
+      expect(refusalOf(await redrive({}, {}, '?x=1'))).toEqual([400, 'validation-failed']);
+      for (const headers of [{ 'idempotency-key': 'a-key' }, later]) expect(refusalOf(await redrive({}, headers))).toEqual([409, 'not-failed']);
+    });
+
+    test('is read with a Consistency-Token like anything else', async () => {
+      const accepted = await ledger.transfer('world', 'alice', '10', { headers: later });
+      const path = `/v1/commands/${accepted.body.commandId}`;
+      const token = String((await ledger.transfer('world', 'alice', '10')).headers['consistency-token']);
+      for (const read of [path, '/v1/commands?status=failed']) {
+        expect((await http.get(read, { 'consistency-token': token })).status).toBe(200);
+        for (const bad of ['nonsense', '999@1']) {
+          expect(refusalOf(await http.get(read, { 'consistency-token': bad }))).toEqual([400, 'bad-consistency-token']);
+        }
+      }
     });
 
     test('is listed while it waits', async () => {

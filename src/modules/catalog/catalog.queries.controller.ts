@@ -11,7 +11,7 @@ import { catalogPrices } from './views/prices.js';
 import { catalogProducts, GetProduct, ListProducts } from './views/products.js';
 import { catalogSkus, GetSku } from './views/skus.js';
 
-const { ReadEndpoint } = endpoints(catalogProblems);
+const { ListEndpoint, ReadEndpoint } = endpoints(catalogProblems);
 
 @ApiTags('Catalog')
 @Controller('v1')
@@ -35,11 +35,10 @@ export class CatalogQueriesController {
   }
 
   @Get('products')
-  @ReadEndpoint({
+  @ListEndpoint({
     summary:
       'Products by words, category, price (of any of their variants) and status; sorted by name, lowest price, or newest first',
     answers: { 200: schemas.productsPage },
-    problems: ['bad-cursor'],
   })
   listProducts(
     @Query({ schema: schemas.productsQuery }) query: z.output<typeof schemas.productsQuery>,

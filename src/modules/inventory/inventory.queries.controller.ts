@@ -9,7 +9,7 @@ import { inventoryMovements, ListMovements } from './views/movements.js';
 import { GetReservation, inventoryReservations } from './views/reservations.js';
 import { GetStock, inventoryStock } from './views/stock.js';
 
-const { ReadEndpoint } = endpoints(inventoryProblems);
+const { ListEndpoint, ReadEndpoint } = endpoints(inventoryProblems);
 
 @ApiTags('Inventory')
 @Controller('v1/stock/:sku')
@@ -30,10 +30,10 @@ export class InventoryQueriesController {
   }
 
   @Get('movements')
-  @ReadEndpoint({
+  @ListEndpoint({
     summary: 'What changed on hand and reserved, newest first',
     answers: { 200: schemas.movementsPage },
-    problems: ['stock-not-found', 'bad-cursor'],
+    problems: ['stock-not-found'],
   })
   listMovements(
     @Param({ schema: schemas.stockParams }) { sku }: z.output<typeof schemas.stockParams>,

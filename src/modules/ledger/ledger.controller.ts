@@ -91,6 +91,9 @@ export class LedgerController {
   })
   @WriteEndpoint({
     summary: 'Post many transactions, each on its own, or all or none with ?atomic=true',
+    description:
+      'A refused item stops no other and is answered in its place. One that does not match its schema makes the whole request a 400 ' +
+      '`validation-failed` that points at it, and nothing is done: it is a mistake of whoever made the list.',
     answers: { 200: schemas.bulkAnswer },
     problems: postingProblems,
   })

@@ -10,7 +10,7 @@ import { GetBalanceAt, ListEntries } from './views/statement.js';
 import { GetTransaction } from './views/transactions.js';
 import { GetTrialBalance, ledgerTrialBalances } from './views/trial-balance.js';
 
-const { ReadEndpoint } = endpoints(ledgerProblems);
+const { ListEndpoint, ReadEndpoint } = endpoints(ledgerProblems);
 
 @ApiTags('Ledger')
 @Controller('v1/ledgers/:ledger')
@@ -34,10 +34,9 @@ export class LedgerQueriesController {
   }
 
   @Get('accounts')
-  @ReadEndpoint({
+  @ListEndpoint({
     summary: 'Accounts in the order of their ids',
     answers: { 200: schemas.accountsPage },
-    problems: ['bad-cursor'],
   })
   listAccounts(
     @Param({ schema: schemas.ledgerParams }) { ledger }: z.output<typeof schemas.ledgerParams>,
@@ -48,10 +47,10 @@ export class LedgerQueriesController {
   }
 
   @Get('accounts/:accountId/entries')
-  @ReadEndpoint({
+  @ListEndpoint({
     summary: 'The statement of an account, newest first',
     answers: { 200: schemas.entriesPage },
-    problems: ['account-not-found', 'bad-cursor'],
+    problems: ['account-not-found'],
   })
   listEntries(
     @Param({ schema: schemas.accountParams }) { ledger, accountId }: z.output<typeof schemas.accountParams>,

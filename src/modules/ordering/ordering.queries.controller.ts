@@ -7,7 +7,7 @@ import { orderingProblems } from './domain/problems.js';
 import * as schemas from './ordering.schemas.js';
 import { GetOrder, ListOrders, orderingOrders } from './views/orders.js';
 
-const { ReadEndpoint } = endpoints(orderingProblems);
+const { ListEndpoint, ReadEndpoint } = endpoints(orderingProblems);
 
 @ApiTags('Orders')
 @Controller('v1/orders')
@@ -24,7 +24,7 @@ export class OrderingQueriesController {
   }
 
   @Get()
-  @ReadEndpoint({ summary: 'Orders, newest first', answers: { 200: schemas.ordersPage }, problems: ['bad-cursor'] })
+  @ListEndpoint({ summary: 'Orders, newest first', answers: { 200: schemas.ordersPage } })
   listOrders(
     @Query({ schema: schemas.ordersQuery }) query: z.output<typeof schemas.ordersQuery>,
     @Reading() request: ReadRequest,

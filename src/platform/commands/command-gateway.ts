@@ -47,7 +47,7 @@ export class CommandGateway {
     const partition = this.writer.partitionOf(recordKey ?? command.partitionKey(input));
     const commandId = commandIdFor(partition, request.scope, request.idempotencyKey);
     const isKept = request.prefersAsync || request.idempotencyKey !== undefined;
-    const record = isKept ? { fingerprint: fingerprint ?? request.fingerprint() } : undefined;
+    const record = isKept ? { fingerprint: request.fingerprint(fingerprint) } : undefined;
     if (request.prefersAsync) {
       return this.accept(command.type, partition, commandId, input, request, record!.fingerprint);
     }

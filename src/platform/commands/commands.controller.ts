@@ -1,11 +1,13 @@
-import { Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
-import { ApiHeader, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiResponse, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { endpoints } from '../http/endpoint.js';
+import { parseToken } from '../http/consistency-token.js';
+import { endpoints, etagHeader, takesETag, takesKey, takesToken } from '../http/endpoint.js';
 import { Cursor, cursorSchema, limitSchema, type Page } from '../http/paging.js';
 import { ProblemCatalogue, RequestError, type Problem } from '../http/problem.js';
 import { answerOf, Reading, send, type ReadRequest } from '../http/query-gateway.js';
-import { timeAnswerSchema, timeSchema } from '../http/schemas.js';
+import { emptyBodySchema, timeAnswerSchema, timeSchema } from '../http/schemas.js';
+import { Writing, type WriteRequest } from '../http/write-request.js';
 import { partitionOfCommandId } from '../log/partition.js';
 import { LogWriter } from '../log/writer.js';
 import { WakeUps } from '../queue/wake-ups.js';
@@ -21,6 +23,7 @@ const alwaysPossible = [
   'unsupported-media-type',
   'headers-too-large',
   'request-timeout',
+  'internal-error',
   'database-unavailable',
   'starting',
 ];
@@ -66,14 +69,17 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'A command: accepted, scheduled, executed, refused or failed',
     answers: { 200: commandAnswer },
-    problems: [...alwaysPossible, 'command-not-found'],
+    problems: [...alwaysPossible, 'bad-consistency-token', 'command-not-found'],
+    headers: etagHeader,
   })
-  @ApiHeader({ name: 'If-None-Match', required: false, schema: { type: 'string' } })
-  @ApiResponse({ status: 304, description: 'As the client has it.' })
+  @takesToken
+  @takesETag
+  @ApiResponse({ status: 304, description: 'As the client has it.', headers: etagHeader })
   async getCommand(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
     @Reading() request: ReadRequest,
   ): Promise<string | undefined> {
+    this.check(request);
     const partition = this.partitionOf(commandId);
     const row = await this.inbox.find(partition, commandId);
     if (!row) throw notFound(commandId);
@@ -84,11 +90,14 @@ export class CommandsController {
   @PlainEndpoint({
     summary: 'Commands that are waiting or have failed, oldest first',
     answers: { 200: commandsPage },
-    problems: [...alwaysPossible, 'bad-cursor'],
+    problems: [...alwaysPossible, 'bad-consistency-token', 'bad-cursor'],
   })
+  @takesToken
   async listCommands(
     @Query({ schema: commandsQuery }) query: z.output<typeof commandsQuery>,
+    @Reading() request: ReadRequest,
   ): Promise<Page<CommandAnswer>> {
+    this.check(request);
     const { status, limit } = query;
     const [acceptedAt, commandId] = cursor.decode(query.cursor, status) ?? ['0001-01-01T00:00:00.000Z', ''];
     const rows = await this.inbox.list(status, { acceptedAt, commandId }, limit + 1);
@@ -100,11 +109,18 @@ export class CommandsController {
   @HttpCode(200)
   @PlainEndpoint({
     summary: 'Run a failed command again',
+    description:
+      'Makes a command that has used up its attempts wait to be run again, with all its attempts, and answers with it as it waits. It happens once, whoever asks how often: ' +
+      'while it waits, and when it has run since, it is refused with `not-failed` and left alone. So a retry needs no `Idempotency-Key`; one is allowed, and nothing is kept for it.',
     answers: { 200: commandAnswer },
     problems: [...alwaysPossible, 'malformed-json', 'body-too-large', 'command-not-found', 'not-failed'],
   })
+  @takesKey
   async redrive(
     @Param({ schema: commandParams }) { commandId }: z.output<typeof commandParams>,
+    @Body({ schema: emptyBodySchema }) _body: z.output<typeof emptyBodySchema>,
+    // Checks the headers that writes have.
+    @Writing() _request: WriteRequest,
   ): Promise<CommandAnswer> {
     const partition = this.partitionOf(commandId);
     const redriven = await this.inbox.redrive(partition, commandId);
@@ -115,6 +131,11 @@ export class CommandsController {
     const row = await this.inbox.find(partition, commandId);
     if (!row) throw notFound(commandId);
     throw new RequestError('not-failed', `command ${commandId} is ${row.status}`);
+  }
+
+  /** Commands are read from where they are written, so a token has nothing to wait for; a bad one is refused as anywhere. */
+  private check({ consistencyToken }: ReadRequest): void {
+    if (consistencyToken !== undefined) parseToken(consistencyToken, this.writer.partitions);
   }
 
   private partitionOf(commandId: string): number {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
-import { RequestError } from './problem.js';
+import { pointer, RequestError } from './problem.js';
 
 const maxDepth = 64;
 
@@ -33,8 +33,8 @@ function checkValue(value: unknown, path: string, depth: number, mayHideCharacte
       ]);
     }
     for (const key of Object.keys(value)) {
-      if (mayHideCharacters && isIllFormed(key)) throw illFormed(`${path}/${key}`);
-      checkValue((value as Record<string, unknown>)[key], `${path}/${key}`, depth + 1, mayHideCharacters);
+      if (mayHideCharacters && isIllFormed(key)) throw illFormed(path + pointer(key));
+      checkValue((value as Record<string, unknown>)[key], path + pointer(key), depth + 1, mayHideCharacters);
     }
   }
 }
@@ -44,7 +44,7 @@ export function isIllFormed(text: string): boolean {
 }
 
 function illFormed(path: string): RequestError {
-  const error = { path: path.toWellFormed().replaceAll('\u0000', '\uFFFD'), message: 'NUL or ill-formed Unicode' };
+  const error = { path: path.replaceAll('\u0000', '\uFFFD'), message: 'NUL or ill-formed Unicode' };
   return new RequestError('validation-failed', 'the body does not match', [error]);
 }
 

@@ -67,6 +67,11 @@ export class ProblemCatalogue {
   }
 }
 
+/** A step of a JSON Pointer (RFC 6901), which is what `path` is. */
+export function pointer(key: PropertyKey): string {
+  return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1').toWellFormed()}`;
+}
+
 /** The request is at fault. Thrown anywhere in the HTTP layer. */
 export class RequestError extends Error {
   constructor(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isInRange, maxAmount } from '../../shared/amount.js';
+import { currencies } from '../../shared/currencies.js';
 import { isIllFormed } from './body-parser.js';
 
 /** Value types of the contract (docs: the common rules). Every object of a body is strict: unknown fields are refused. */
@@ -49,7 +50,6 @@ export const amountAnswerSchema = z
   .string()
   .meta({ pattern: '^-?(0|[1-9]\\d{0,18})$', description: `In minor units; within ±${maxAmount}.` });
 
-const currencies = new Set(Intl.supportedValuesOf('currency'));
 export const currencySchema = z
   .string()
   .regex(/^[A-Z]{3}$/, 'an ISO 4217 code')

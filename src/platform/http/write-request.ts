@@ -13,8 +13,6 @@ export const visiblePattern = /^[\x21-\x7e]{1,128}$/;
 
 /** What a write needs of its request besides the validated input, and where its answer goes. */
 export class WriteRequest {
-  /** Of the Idempotency-Key: method and path. */
-  readonly scope: string;
   readonly idempotencyKey: string | undefined;
   readonly prefersAsync: boolean;
   /** Of `Prefer: wait=` (RFC 7240), for the writes that have something to wait for; 0 without it. */
@@ -25,8 +23,7 @@ export class WriteRequest {
     private readonly request: FastifyRequest,
     readonly reply: FastifyReply,
   ) {
-    const { headers, method, url } = request;
-    this.scope = `${method} ${url}`;
+    const { headers } = request;
     this.idempotencyKey = readKey(headers['idempotency-key']);
     const prefer = String(headers['prefer'] ?? '');
     this.prefersAsync = /(^|[,;]\s*)respond-async\s*($|[,;])/i.test(prefer);
@@ -39,10 +36,29 @@ export class WriteRequest {
     };
   }
 
-  /** Tells the same request from another one with the same key: a hash of the body, whatever the order of its keys. */
-  fingerprint(): string {
-    return digest(canonicalJson(this.request.body ?? null));
+  /**
+   * Of the Idempotency-Key: method and path, the same text for one resource however its address was escaped. No query: what
+   * a request asks for is in its fingerprint, so that a key is met again and refused when that differs.
+   */
+  get scope(): string {
+    const { method, routeOptions, params } = this.request;
+    const path = routeOptions.url!.replaceAll(/:(\w+)/g, (_all, name: string) => escaped((params as Record<string, string>)[name]!));
+    return `${method} ${path}`;
   }
+
+  /**
+   * Tells the same request from another one with the same key: a hash of the query and the body, whatever the order of
+   * their keys. `body` is the hash of one that Fastify has not parsed.
+   */
+  fingerprint(body = digest(canonicalJson(this.request.body ?? null))): string {
+    const query = canonicalJson(this.request.query);
+    return query === '{}' ? body : digest(`${body}\n${query}`);
+  }
+}
+
+/** A `/` in a part of a path must not make it look like another one's two parts. Ids have no character that this changes. */
+function escaped(part: string): string {
+  return encodeURIComponent(part.toWellFormed()).replaceAll('%3A', ':');
 }
 
 function readKey(header: string | string[] | undefined): string | undefined {

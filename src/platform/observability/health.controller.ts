@@ -1,5 +1,5 @@
 import { Controller, Get, Optional, Res } from '@nestjs/common';
-import { ApiExcludeController } from '@nestjs/swagger';
+import { ApiTags } from '@nestjs/swagger';
 import { HealthCheckService, HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import type { FastifyReply } from 'fastify';
 import { MetricsPage } from '../cluster/child.js';
@@ -8,7 +8,22 @@ import { ProjectionRunner, SagaRunner } from '../consumers/runners.js';
 import { isMigrated } from '../database/migrate.js';
 import { LogPool } from '../database/pools.js';
 import { ReadReplicas } from '../database/read-replicas.js';
+import { endpoints } from '../http/endpoint.js';
 import { Lifecycle } from '../lifecycle.js';
+
+const { ToolEndpoint } = endpoints({});
+
+const checks = { type: 'object', additionalProperties: { type: 'object', required: ['status'], properties: { status: { enum: ['up', 'down'] } } } };
+/** As @nestjs/terminus writes it. */
+const health = {
+  'application/json': {
+    schema: {
+      type: 'object',
+      required: ['status', 'details'],
+      properties: { status: { enum: ['ok', 'error', 'shutting_down'] }, info: checks, error: checks, details: checks },
+    },
+  },
+};
 
 /**
  * Live: the event loop turns. Startup: the process has come up once. Ready: it can do its work: it is neither
@@ -16,7 +31,7 @@ import { Lifecycle } from '../lifecycle.js';
  * past an event is reported as degraded, and does not make the process unready: everything else goes on. Nor does a
  * replica that can not be read: the primary is read instead.
  */
-@ApiExcludeController()
+@ApiTags('Operations')
 @Controller()
 export class HealthController {
   constructor(
@@ -31,16 +46,24 @@ export class HealthController {
   ) {}
 
   @Get('health/live')
+  @ToolEndpoint({ summary: 'The event loop turns', content: health, unavailable: 'The process is about to end.' })
   live() {
     return this.health.check([]);
   }
 
   @Get('health/startup')
+  @ToolEndpoint({ summary: 'The process has come up', content: health, unavailable: 'It has not yet, or is stopping.' })
   startup() {
     return this.health.check([() => this.checkPhase()]);
   }
 
   @Get('health/ready')
+  @ToolEndpoint({
+    summary: 'The process can do its work',
+    description: 'A view that is stuck, a replica or a Redis that is lost are told of, and do not make it unready.',
+    content: health,
+    unavailable: 'It is starting or stopping, or the database can not be reached or is not migrated.',
+  })
   ready() {
     return this.health.check([
       () => this.checkPhase(),
@@ -51,6 +74,7 @@ export class HealthController {
   }
 
   @Get('metrics')
+  @ToolEndpoint({ summary: 'Metrics for Prometheus', content: { 'text/plain': { schema: { type: 'string' } } } })
   async metrics(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     void reply.header('content-type', this.page.contentType);
     return this.page.text();
