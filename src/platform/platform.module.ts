@@ -131,7 +131,11 @@ export class PlatformModule {
           newEvents: NewEvents,
           visibility: Visibility,
           sagas: SagaCatalogue,
-        ) => new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
+        ) => {
+          const runner = new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison);
+          consumerMetrics.watchLag('saga', () => runner.names);
+          return runner;
+        },
       },
       SagaCatalogue,
       CommandSteps,
@@ -180,7 +184,10 @@ export class PlatformModule {
           newEvents: NewEvents,
           news: ViewNews,
           views: ProjectionCatalogue,
-        ) => new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison),
+        ) => {
+          consumerMetrics.watchLag('view', () => views.names);
+          return new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison);
+        },
       },
       {
         provide: QueryGateway,
