@@ -64,14 +64,15 @@ export class PlatformModule {
     const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
-    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, hasQueries ? 1 : 0);
+    const cache = hasQueries ? createCache(config, logger) : undefined;
+    const listening = cache && !config.redisUrls ? 1 : 0;
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, listening);
     const registry = new Registry();
     watchPools(registry, pools.byJob);
     const wakeUps = new WakeUps();
     const queueMetrics = new QueueMetrics(registry);
     const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = both.log;
-    const cache = hasQueries ? createCache(config, logger) : undefined;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
