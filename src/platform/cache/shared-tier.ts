@@ -93,7 +93,9 @@ function keyvOf(urls: readonly string[]): Keyv {
   const { protocol, host } = new URL(first!);
   if (protocol === 'memcached:') {
     const servers = urls.map((url) => new URL(url).host).join();
-    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout: patienceMs / 1_000, retries: 0 }), useKeyPrefix: false });
+    // It would write to standard output, between lines of JSON, what is counted here and told once.
+    const logger = { log: () => undefined };
+    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout: patienceMs / 1_000, retries: 0, logger }), useKeyPrefix: false });
   }
   if (urls.length === 1) {
     const keyv = createKeyvNonBlocking(first);
