@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { AnswerCache, type Answer, type SharedAnswer } from '../../src/platform/cache/answer-cache.js';
-import { SharedTier } from '../../src/platform/cache/shared-tier.js';
+import { clusterOf, SharedTier } from '../../src/platform/cache/shared-tier.js';
 
 /** A store that takes connections, hears everything, and says nothing. */
 class SilentServer {
@@ -122,4 +122,12 @@ test('answers that were loaded together do not expire together: a fifth of their
     for (const ms of times) perHundredth.set(Math.floor(ms / 100), (perHundredth.get(Math.floor(ms / 100)) ?? 0) + 1);
     expect(Math.max(...perHundredth.values())).toBeLessThan(75);
   }
+});
+
+test('nodes that a cluster tells of are spoken to as the first URL says: by TLS, and with its name and password', () => {
+  const urls = ['rediss://shop:p%40ss@one.example:6379', 'rediss://two.example:6379'];
+  const { rootNodes, defaults } = clusterOf(urls);
+  expect(rootNodes).toEqual(urls.map((url) => ({ url })));
+  expect(defaults).toEqual({ disableOfflineQueue: true, username: 'shop', password: 'p@ss', socket: { tls: true } });
+  expect(clusterOf(['redis://one.example', 'redis://two.example']).defaults).toEqual({ disableOfflineQueue: true });
 });
