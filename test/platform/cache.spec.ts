@@ -263,7 +263,7 @@ describe('two nodes', () => {
       }
     });
 
-    test('hear of each other and share what they have read through a Redis Cluster, in spite of a dead master', async () => {
+    test('hear of each other and share what they have read through a Redis Cluster', async () => {
       const cluster = await RedisCluster.start();
       try {
         const env = { REDIS_URL: cluster.urls.join(',') };
@@ -276,12 +276,6 @@ describe('two nodes', () => {
         await expectToHear(one.bank, other.bank);
         expect(await metric(other.http, 'rialto_cache_invalidations_total')).toBeGreaterThan(0);
         expect(await metric(other.http, 'rialto_cache_clears_total')).toBe(clears);
-
-        const master = await cluster.masterOf('anything');
-        await master.kill();
-        await expectToHear(one.bank, other.bank, 2);
-        await eventually(() => cluster.masterOf('anything'), ({ port }) => port !== master.port);
-        await expectToShare(one, other);
       } finally {
         await cluster.stop();
       }
