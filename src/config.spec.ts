@@ -5,22 +5,27 @@ import { ConfigError, environment, readConfig } from './config.js';
 const wrong: Record<keyof typeof environment, [value: string, takes: RegExp][] | null> = {
   PORT: [['http', /0 to 65535/], ['65536', /0 to 65535/], ['-1', /0 to 65535/], ['80.5', /0 to 65535/], [' 80', /0 to 65535/]],
   HOST: null,
-  ROLE: [['both', /"all"\|"command"\|"query"/], ['Query', /"query"/]],
-  SERVE_HTTP: [['no', /"true"\|"false"/]],
+  ROLE: [['both', /; all, command or query$/], ['queries', /; all, command or query$/], ['Query', /; all, command or query$/]],
+  SERVE_HTTP: [['no', /; true or false$/]],
   CLUSTER_WORKERS: [['0', /1 to 256, or auto/], ['all', /1 to 256, or auto/], ['257', /1 to 256, or auto/]],
   READ_DATABASE_URLS: [['replica:5432', /postgres:\/\//], ['postgres://a/x,mysql://b/x', /separated by commas/]],
   REPLICA_MAX_LAG_MS: [['99', /100 to 600000/], ['10s', /100 to 600000/]],
-  REDIS_URL: [['localhost:6379', /redis:\/\//], ['redis://a,http://b', /separated by commas/]],
-  CACHE_URL: [['localhost', /memcached:\/\//], ['http://x', /memcached:\/\//]],
+  REDIS_URL: [['localhost:6379', /redis:\/\//], ['redis://a,http://b', /separated by commas/], ['redis://a,rediss://b', /all by the same/]],
+  CACHE_URL: [
+    ['localhost', /memcached:\/\//],
+    ['http://x', /memcached:\/\//],
+    ['redis://a,memcached://b', /several of one kind, separated by commas/],
+    ['redis://a,rediss://b', /several of one kind/],
+  ],
   CACHE_MB: [['-1', /0 to 65536/], ['64mb', /0 to 65536/]],
   CACHE_TTL_MS: [['99', /100 to 86400000/], ['1m', /100 to 86400000/]],
   SHUTDOWN_DRAIN_MS: [['-1', /0 to 300000/], ['5s', /0 to 300000/]],
-  RUN_WORKERS: [['yes', /"true"\|"false"/], ['1', /"true"\|"false"/], ['TRUE', /"true"\|"false"/]],
+  RUN_WORKERS: [['yes', /; true or false$/], ['1', /; true or false$/], ['TRUE', /; true or false$/]],
   DATABASE_URL: [['localhost:5432', /postgres:\/\//], ['mysql://localhost/x', /postgres:\/\//], ['x', /postgres:\/\//]],
   DATABASE_POOL_SIZE: [['1', /2 to 200/], ['201', /2 to 200/], ['many', /2 to 200, or auto/]],
   DATA_DIR: null,
   PARTITIONS: [['0', /1 to 256/], ['257', /1 to 256/], ['1e2', /1 to 256/]],
-  LOG_LEVEL: [['loud', /"fatal".*"silent"/], ['INFO', /"info"/]],
+  LOG_LEVEL: [['loud', /; fatal, error, .* or silent$/], ['INFO', /; fatal, error, .* or silent$/]],
   BODY_LIMIT: [['1', /512kb or 1mb/], ['1 mb', /512kb or 1mb/], ['1gb', /512kb or 1mb/]],
   BULK_BODY_LIMIT: [['big', /512kb or 1mb/]],
   CONSISTENCY_WAIT_MS: [['2s', /0 to 60000/], ['60001', /0 to 60000/]],
@@ -71,6 +76,12 @@ describe('the configuration', () => {
   it('takes both names of the scheme', () => {
     for (const url of ['postgres://localhost/x', 'postgresql://u:p@db.internal:5432/x?sslmode=require']) {
       expect(readConfig({ DATABASE_URL: url }).databaseUrl).toBe(url);
+    }
+  });
+
+  it('takes several addresses of one cache', () => {
+    for (const text of ['memcached://a, memcached://b:11212', 'redis://a:7001,redis://b:7002', 'rediss://a']) {
+      expect(readConfig({ CACHE_URL: text }).cacheUrls).toEqual(text.split(',').map((url) => url.trim()));
     }
   });
 

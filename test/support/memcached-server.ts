@@ -1,8 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { findProgram } from '../../src/cli/topology/service.js';
 import { untilPasses } from './eventually.js';
+import { describeWith } from './installed.js';
 import { freePort } from './server.js';
+
+/** `describe`, for suites that need a memcached: left out, and said to be, where there is none. */
+export function describeWithMemcached(title: string, tests: () => void): void {
+  describeWith({ memcached: findProgram('memcached') }, title, tests);
+}
 
 /** A memcached of the test's own. It is there when it takes a connection, and keeps its port over restarts. */
 export class MemcachedServer {

@@ -25,6 +25,7 @@ export interface ScalingRules {
   readonly keda?: { readonly pollingSeconds: number; readonly cooldownSeconds: number };
 }
 
+/** `projectionLagEvents` is of the view that is furthest behind. */
 export const metrics = ['cpu', 'requestsPerSecond', 'inboxAgeSeconds', 'projectionLagEvents'] as const;
 export type Metric = (typeof metrics)[number];
 

@@ -71,8 +71,9 @@ const worker = {
 /**
  * The deployments and rules of docker/kubernetes. A pod is one process on one core. 10,000 reads and 3,000 commands a
  * second are 70 % of what bench/capacities.json says a core does; the request rate is what reacts first, CPU what
- * is right when requests are not what was expected. Connections: writer 1, sagas 1, inbox and checkpoints 4, reads 2
- * where commands are; projections 1, checkpoints 4, reads 5 a core where queries are.
+ * is right when requests are not what was expected. Connections, with Redis: writer 1, sagas 1, inbox and checkpoints 4,
+ * reads 2 where commands are; projections 1, checkpoints 4, reads 5 (DATABASE_POOL_SIZE of the settings) where queries
+ * are. A test holds all of it equal to the manifests.
  *
  * Front ends are scaled by what clients ask of them, workers by what waits for them: a worker that is not busy enough
  * may still be late, and a busy one may be early.

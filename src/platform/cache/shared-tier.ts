@@ -1,5 +1,5 @@
 import KeyvMemcache from '@keyv/memcache';
-import KeyvRedis, { createKeyvNonBlocking } from '@keyv/redis';
+import KeyvRedis, { createKeyvNonBlocking, type RedisClusterOptions } from '@keyv/redis';
 import { createCache, type Cache } from 'cache-manager';
 import { hash } from 'node:crypto';
 import { Keyv } from 'keyv';
@@ -93,16 +93,32 @@ function keyvOf(urls: readonly string[]): Keyv {
   const { protocol, host } = new URL(first!);
   if (protocol === 'memcached:') {
     const servers = urls.map((url) => new URL(url).host).join();
-    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout: patienceMs / 1_000, retries: 0 }), useKeyPrefix: false });
+    // It would write to standard output, between lines of JSON, what is counted here and told once.
+    const logger = { log: () => undefined };
+    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout: patienceMs / 1_000, retries: 0, logger }), useKeyPrefix: false });
   }
   if (urls.length === 1) {
     const keyv = createKeyvNonBlocking(first);
     keyv.useKeyPrefix = false;
     return keyv;
   }
-  const cluster = {
+  const store = new KeyvRedis(clusterOf(urls), { throwOnConnectError: false, throwOnErrors: false });
+  return new Keyv({ store, useKeyPrefix: false });
+}
+
+/**
+ * The cluster tells of its nodes by host and port alone: how to speak to those that are not among the URLs is what the
+ * first one says, as for the queues.
+ */
+export function clusterOf(urls: readonly string[]): RedisClusterOptions {
+  const { username, password, protocol } = new URL(urls[0]!);
+  return {
     rootNodes: urls.map((url) => ({ url })),
-    defaults: { disableOfflineQueue: true, username: decodeURIComponent(new URL(first!).username), password: decodeURIComponent(new URL(first!).password) },
+    defaults: {
+      disableOfflineQueue: true,
+      ...(username && { username: decodeURIComponent(username) }),
+      ...(password && { password: decodeURIComponent(password) }),
+      ...(protocol === 'rediss:' && { socket: { tls: true } }),
+    },
   };
-  return new Keyv({ store: new KeyvRedis(cluster, { throwOnConnectError: false, throwOnErrors: false }), useKeyPrefix: false });
 }

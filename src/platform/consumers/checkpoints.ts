@@ -78,6 +78,13 @@ export interface DegradedCheckpoint {
   attempts: number;
 }
 
+/** How far some consumers are behind, apart in partitions where they can not get past an event and in all others. */
 export const lagSql = `
-SELECT c.consumer, sum(p.head - c.position)::float8 AS lag
-FROM checkpoints c JOIN partitions p USING (partition) GROUP BY c.consumer`;
+SELECT c.consumer, c.failed_position IS NOT NULL AS stuck, sum(p.head - c.position)::float8 AS lag
+FROM checkpoints c JOIN partitions p USING (partition) WHERE c.consumer = ANY ($1::text[]) GROUP BY 1, 2`;
+
+export interface LagRow {
+  consumer: string;
+  stuck: boolean;
+  lag: number;
+}

@@ -71,7 +71,7 @@ export function createPools(url: string, queryPoolSize: number, onError: (error:
 export class Pools {
   constructor(
     readonly byJob: Readonly<Record<string, pg.Pool>>,
-    /** Connections beside the pools: the one that listens for changes. */
+    /** Connections beside the pools: the one that listens for changes, where the cache hears of them by LISTEN. */
     private readonly others: number,
   ) {}
 

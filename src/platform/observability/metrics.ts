@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { AnswerCache } from '../cache/answer-cache.js';
-import { lagSql } from '../consumers/checkpoints.js';
+import { lagSql, type LagRow } from '../consumers/checkpoints.js';
 import type { ReplicaStatus } from '../database/read-replicas.js';
 
 const secondsBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -15,10 +15,13 @@ WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()`;
 // In a cluster `/metrics` shows the sum of all processes. A gauge that each of them reads from the database is the same
 // in all, and says `aggregator: 'max'`.
 
-/** A scrape answers also while the database does not: with what the process itself knows. */
-async function rowsOrNone<Row extends pg.QueryResultRow>(pool: pg.Pool, sql: string): Promise<Row[]> {
+/**
+ * A scrape answers also while the database does not: with what the process itself knows. What it had read before is
+ * left out then: autoscalers go by these numbers, and take none for "leave it as it is".
+ */
+async function rowsOrNone<Row extends pg.QueryResultRow>(pool: pg.Pool, sql: string, values: unknown[] = []): Promise<Row[]> {
   try {
-    return (await pool.query<Row>(sql)).rows;
+    return (await pool.query<Row>(sql, values)).rows;
   } catch {
     return [];
   }
@@ -117,23 +120,33 @@ export class WriterMetrics {
   }
 }
 
+/** Sagas are fed by command workers, views by query workers: each is scaled by its own. */
+export type ConsumerKind = 'view' | 'saga';
+
 /** What the consumers tell of themselves. */
 export class ConsumerMetrics {
   readonly runEvents: Histogram;
   readonly runSeconds: Histogram;
   readonly poison: Counter<'consumer'>;
 
+  private readonly followers = new Map<ConsumerKind, () => readonly string[]>();
+
   constructor(registry: Registry, pool: pg.Pool) {
     const registers = [registry];
+    const { followers } = this;
     new Gauge({
       name: 'rialto_consumer_lag_events',
-      help: 'Events that a projection or saga has not yet taken.',
-      labelNames: ['consumer'],
+      help: 'Events that a consumer of this process\'s role has not yet taken, by kind (view, saga); those of partitions where it can not get past an event have the state stuck.',
+      labelNames: ['consumer', 'kind', 'state'],
       aggregator: 'max',
       registers,
       async collect() {
-        const rows = await rowsOrNone<{ consumer: string; lag: number }>(pool, lagSql);
-        for (const { consumer, lag } of rows) this.set({ consumer }, lag);
+        const kinds = new Map([...followers].flatMap(([kind, names]) => names().map((name) => [name, kind] as const)));
+        const rows = await rowsOrNone<LagRow>(pool, lagSql, [[...kinds.keys()]]);
+        this.reset();
+        for (const { consumer, stuck, lag } of rows) {
+          this.set({ consumer, kind: kinds.get(consumer)!, state: stuck ? 'stuck' : 'following' }, lag);
+        }
       },
     });
     this.runEvents = new Histogram({
@@ -155,6 +168,14 @@ export class ConsumerMetrics {
       registers,
     });
   }
+
+  /**
+   * Tells how far these are behind. Others that have checkpoints are nobody's backlog: a rebuild, also one that was
+   * given up, and views that are no more.
+   */
+  watchLag(kind: ConsumerKind, names: () => readonly string[]): void {
+    this.followers.set(kind, names);
+  }
 }
 
 /** What the inbox tells of itself. */
@@ -171,8 +192,8 @@ export class InboxMetrics {
       aggregator: 'max',
       registers,
       async collect() {
-        this.reset();
         const rows = await rowsOrNone<{ status: string; count: number }>(pool, inboxSql);
+        this.reset();
         for (const { status, count } of rows) this.set({ status }, count);
       },
     });
@@ -184,6 +205,7 @@ export class InboxMetrics {
       async collect() {
         const [row] = await rowsOrNone<{ age: number }>(pool, inboxAgeSql);
         if (row) this.set(row.age);
+        else this.remove();
       },
     });
     this.executed = new Counter({
