@@ -1,10 +1,14 @@
 import { Audit } from '../platform/audit/audit.js';
 import { ProjectionCatalogue } from '../platform/consumers/projection-catalogue.js';
 import { EventCatalogue } from '../platform/log/catalogue.js';
-import { commandLine } from './command-line.js';
+import { readOptions } from './tool/arguments.js';
+import { commandLine } from './tool/command-line.js';
 
-/** `npm run audit`: proves the invariants on a live database. Exit code 1 when one is broken. */
-await commandLine(async (app, pool) => {
+const usage = `Usage: npm run audit
+
+Proves the invariants on a live database: that of DATABASE_URL, or the one in DATA_DIR. Exit code 1 when one is broken.`;
+
+await commandLine(usage, () => readOptions({}), async (app, pool) => {
   const audit = app.get(Audit, { strict: false });
   const catalogues = [app.get(EventCatalogue, { strict: false }), app.get(ProjectionCatalogue, { strict: false })] as const;
   let broken = 0;

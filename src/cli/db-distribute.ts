@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
-import { commandLine } from './command-line.js';
 import { distribute, prepare, Refusal } from './db-distribute/distribute.js';
+import { readOptions, UsageError, wholeNumber } from './tool/arguments.js';
+import { commandLine } from './tool/command-line.js';
 
 const usage = `Usage: npm run db:distribute -- [--dry-run] [--nodes <n>]
 
@@ -9,12 +9,7 @@ must be stopped. --dry-run prints the statements and changes nothing; --nodes sa
 there is no Citus to ask.`;
 
 /** `npm run db:distribute`: docs/SCALING.md, "Citus". Exit code 1 when it is not done. */
-await commandLine(async (_app, pool) => {
-  const options = readOptions();
-  if (options === undefined) {
-    process.stderr.write(`${usage}\n`);
-    return 1;
-  }
+await commandLine(usage, whatToDo, async (_app, pool, options) => {
   const sql = await pool.connect();
   try {
     const preparation = await prepare(sql, options.nodes);
@@ -37,14 +32,10 @@ await commandLine(async (_app, pool) => {
   }
 });
 
-function readOptions(): { isDryRun: boolean; nodes: number | undefined } | undefined {
-  try {
-    const { values } = parseArgs({ options: { 'dry-run': { type: 'boolean', default: false }, nodes: { type: 'string' } } });
-    if (values.nodes !== undefined && !/^[1-9]\d{0,2}$/.test(values.nodes)) return undefined;
-    // Told a number, it would distribute for a cluster that may not be there.
-    if (values.nodes !== undefined && !values['dry-run']) return undefined;
-    return { isDryRun: values['dry-run'], nodes: values.nodes === undefined ? undefined : Number(values.nodes) };
-  } catch {
-    return undefined;
-  }
+function whatToDo(): { isDryRun: boolean; nodes: number | undefined } {
+  const values = readOptions({ 'dry-run': { type: 'boolean', default: false }, nodes: { type: 'string' } });
+  const nodes = values.nodes === undefined ? undefined : wholeNumber('nodes', values.nodes, 1, 999);
+  // Told a number, it would distribute for a cluster that may not be there.
+  if (nodes !== undefined && !values['dry-run']) throw new UsageError('--nodes is for --dry-run: Citus says how many there are');
+  return { isDryRun: values['dry-run'], nodes };
 }

@@ -4,16 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../config.js';
 import { Api } from './client/api.js';
-import { clientTool, onInterrupt, readArguments, UsageError, wholeNumber, withProgress } from './client/client-tool.js';
+import { clientTool, onInterrupt, withProgress } from './client/client-tool.js';
 import { Display } from './flash-sale/display.js';
 import { Killer } from './flash-sale/killer.js';
 import { OwnServer } from './flash-sale/own-server.js';
 import { report, type Run } from './flash-sale/report.js';
 import { Sale, type SalePlan } from './flash-sale/sale.js';
 import { judge, type SaleFacts } from './flash-sale/verdict.js';
+import { readOptions, UsageError, wholeNumber } from './tool/arguments.js';
 
 const usage = `Usage: npm run flash-sale -- [--units 100] [--buyers 10000] [--chaos] [--connections 1000]
-                             [--url http://127.0.0.1:3000] [--name <sale>]
+                             [--url <server>] [--name <sale>]
 
 Sells few units to many buyers who all order at once, and proves that nothing went wrong; exit code 1 if something did.
 Without --url it starts a Rialto of its own with an empty database, and leaves nothing behind; --chaos kills that one
@@ -27,7 +28,7 @@ const viewsCatchUpMs = 20_000;
 const auditProgram = fileURLToPath(new URL('audit.js', import.meta.url));
 
 await clientTool(usage, async () => {
-  const { values, positionals } = readArguments({
+  const values = readOptions({
     units: { type: 'string', default: '100' },
     buyers: { type: 'string', default: '10000' },
     chaos: { type: 'boolean', default: false },
@@ -35,7 +36,6 @@ await clientTool(usage, async () => {
     url: { type: 'string' },
     name: { type: 'string', default: `flash-sale-${Date.now().toString(36)}` },
   });
-  if (positionals.length > 0) throw new UsageError(`What is ${positionals.join(' ')}?`);
   if (values.chaos && values.url !== undefined) throw new UsageError('--chaos kills only a server of its own: leave out --url');
   const plan = {
     name: values.name,

@@ -1,8 +1,14 @@
 import { ConfigError, readConfig } from '../config.js';
 import { migrate } from '../platform/database/migrate.js';
+import { readOptions, runTool } from './tool/arguments.js';
 
-/** Brings the database up to date, and does nothing else: for deployments that want this done before a node starts. */
-async function run(): Promise<void> {
+const usage = `Usage: npm run migrate
+
+Brings the database of DATABASE_URL up to date, and does nothing else: for deployments that want this done before a node
+starts.`;
+
+await runTool(usage, async () => {
+  readOptions({});
   const { databaseUrl, partitions, redisUrls } = readConfig(process.env);
   if (databaseUrl === undefined) throw new ConfigError('DATABASE_URL: got nothing; a postgres:// URL');
   await migrate(databaseUrl, {
@@ -11,9 +17,5 @@ async function run(): Promise<void> {
     log: (line) => process.stdout.write(`${line}\n`),
   });
   process.stdout.write('The database is up to date\n');
-}
-
-run().catch((error: Error) => {
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+  return 0;
 });

@@ -2,17 +2,18 @@ import { SingleBar } from 'cli-progress';
 import { ProjectionCatalogue } from '../platform/consumers/projection-catalogue.js';
 import { Rebuild } from '../platform/consumers/rebuild.js';
 import { EventCatalogue } from '../platform/log/catalogue.js';
-import { commandLine } from './command-line.js';
+import { readArguments, UsageError } from './tool/arguments.js';
+import { commandLine } from './tool/command-line.js';
 
-/** `npm run rebuild -- <view>`: fills a read table anew beside the live one, and swaps them. */
-await commandLine(async (app, pool) => {
+const usage = `Usage: npm run rebuild -- <view>
+
+Fills a read table anew beside the live one, in the database of DATABASE_URL or the one in DATA_DIR, and swaps them. Without
+a view it says which there are.`;
+
+await commandLine(usage, () => readArguments({}).positionals, async (app, pool, [name, ...more]) => {
   const projections = app.get(ProjectionCatalogue, { strict: false });
-  const [name] = process.argv.slice(2);
-  const projection = projections.find(name ?? '');
-  if (!projection) {
-    process.stderr.write(`Usage: npm run rebuild -- <view>, one of: ${projections.names.join(', ')}\n`);
-    return 1;
-  }
+  const projection = more.length === 0 && projections.find(name ?? '');
+  if (!projection) throw new UsageError(`Name a view, one of: ${projections.names.join(', ')}`);
   const bar = new SingleBar({
     format: `${projection.name} [{bar}] {percentage} % | {value} of {total} events | {eta_formatted} to go`,
     noTTYOutput: true,

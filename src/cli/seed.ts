@@ -1,30 +1,33 @@
 import pMap from 'p-map';
 import { Api, expectStatus } from './client/api.js';
 import { Bank } from './client/bank.js';
-import { clientTool, readArguments, UsageError, wholeNumber, withProgress } from './client/client-tool.js';
+import { clientTool, serverUrl, withProgress } from './client/client-tool.js';
 import { makeCustomer, makeProduct } from './seed/shop.js';
+import { readOptions, wholeNumber } from './tool/arguments.js';
 
-const usage = `Usage: npm run seed -- [--products 1000] [--customers 1000] [--seed 1] [--url http://127.0.0.1:3000]
+const usage = `Usage: npm run seed -- [--products 1000] [--customers 1000] [--seed 1] [--url <server>]
 
 Makes a shop to try things on: products with variants, prices and stock, and in the ledger "shop" customers with money.
-The same seed makes the same shop: run again it changes nothing, and with larger numbers it adds what is missing.`;
+The same seed makes the same shop: run again it changes nothing, and with larger numbers it adds what is missing.
+Without --url it goes to the server of PORT and HOST.`;
 
 const ledger = 'shop';
 const concurrency = 64;
 
 await clientTool(usage, async () => {
-  const { values, positionals } = readArguments({
-    url: { type: 'string', default: 'http://127.0.0.1:3000' },
+  const values = readOptions({
+    url: { type: 'string' },
     products: { type: 'string', default: '1000' },
     customers: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
   });
-  if (positionals.length > 0) throw new UsageError(`What is ${positionals.join(' ')}?`);
   const products = wholeNumber('products', values.products, 0, 10_000_000);
   const customers = wholeNumber('customers', values.customers, 0, 10_000_000);
   const seed = wholeNumber('seed', values.seed, 0, 999_999_999);
 
-  const api = new Api(values.url, { connections: concurrency });
+  const url = serverUrl(values.url);
+  process.stderr.write(`Making the shop of seed ${seed} at ${url}\n`);
+  const api = new Api(url, { connections: concurrency });
   let created = 0;
   /** A product that is there may have lost its maker before its stock came. */
   const makeOne = async (number: number) => {

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { clientTool, readArguments, UsageError, wholeNumber } from './client/client-tool.js';
+import { clientTool } from './client/client-tool.js';
 import { dayCurve, daySeconds, readCurve } from './simulate-autoscale/curve.js';
 import { simulate } from './simulate-autoscale/model.js';
 import { type Capacities, capacitiesSchema, defaultDeployments, type Plan } from './simulate-autoscale/plan.js';
 import { charts, csv, judge, minutes, verdictTable } from './simulate-autoscale/report.js';
+import { readOptions, UsageError, wholeNumber } from './tool/arguments.js';
 
 const usage = `Usage: npm run simulate:autoscale -- [--reads 12000] [--commands 500] [--orders 100] [--sale-peak 10] [--sale-at 20:00]
                                      [--curve <file.csv>] [--min-pods 2] [--max-pods <n>]
@@ -17,7 +18,7 @@ averages per second without the sale; --min-pods and --max-pods are of each depl
 What a command, an event and a read cost is measured (bench/capacities.json); docs/SCALING.md says what is assumed.`;
 
 await clientTool(usage, async () => {
-  const { values, positionals } = readArguments({
+  const values = readOptions({
     reads: { type: 'string', default: '12000' },
     commands: { type: 'string', default: '500' },
     orders: { type: 'string', default: '100' },
@@ -38,7 +39,6 @@ await clientTool(usage, async () => {
     json: { type: 'boolean', default: false },
     csv: { type: 'boolean', default: false },
   });
-  if (positionals.length > 0) throw new UsageError(`What is ${positionals.join(' ')}?`);
   if (values.json && values.csv) throw new UsageError('--json or --csv, not both');
   const number = (name: keyof typeof values, min: number, max: number) => wholeNumber(name, String(values[name]), min, max);
 

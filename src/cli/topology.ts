@@ -1,6 +1,7 @@
 import { environment, readConfig } from '../config.js';
-import { clientTool, readArguments, UsageError, wholeNumber } from './client/client-tool.js';
+import { clientTool } from './client/client-tool.js';
 import { Topology } from './topology/topology.js';
+import { readOptions, wholeNumber } from './tool/arguments.js';
 
 const usage = `Usage: npm run topology -- [--command 2] [--query 2] [--port 8080] [--no-redis] [--no-nginx]
 
@@ -8,14 +9,13 @@ Runs the nodes of docker/compose.yml as plain processes on this machine, with a 
 unless DATABASE_URL names one), Redis and nginx where they are installed. Ctrl-C stops everything, in order.`;
 
 await clientTool(usage, async () => {
-  const { values, positionals } = readArguments({
+  const values = readOptions({
     command: { type: 'string', default: '2' },
     query: { type: 'string', default: '2' },
     port: { type: 'string', default: '8080' },
     'no-redis': { type: 'boolean', default: false },
     'no-nginx': { type: 'boolean', default: false },
   });
-  if (positionals.length > 0) throw new UsageError(`What is ${positionals.join(' ')}?`);
   const { databaseUrl, dataDir } = readConfig(process.env);
   const interrupted = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.removeAllListeners(signal).once(signal, resolve);

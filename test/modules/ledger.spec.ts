@@ -291,7 +291,7 @@ describe('The ledger over HTTP', () => {
       const posting = { source: 'alice', destination: 'bob', amount: '10' };
       const { body } = await ledger.post({ pending: true, postings: [posting, posting] });
       expect(refusalOf(await ledger.capture(body.transactionId, '10'))).toEqual([409, 'partial-capture-not-supported']);
-      expect((await ledger.capture(body.transactionId)).body.balances.bob.balance).toBe('20');
+      expect((await ledger.capture(body.transactionId, '20')).body.balances.bob.balance).toBe('20');
     });
 
     test('is voided, and gives back what it set aside', async () => {

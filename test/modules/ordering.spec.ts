@@ -46,6 +46,20 @@ describe('Orders over HTTP', () => {
       return order;
     });
 
+  /** Nothing that is placed without a wait is checked out, until they are released. */
+  async function holdSagas(): Promise<{ release(): Promise<void> }> {
+    const sql = await database.pool.connect();
+    await sql.query('BEGIN');
+    await sql.query(`SELECT FROM checkpoints WHERE consumer = 'ordering.carry-out-order' FOR UPDATE`);
+    let isHeld = true;
+    return {
+      async release() {
+        if (isHeld) await sql.query('ROLLBACK').finally(() => sql.release());
+        isHeld = false;
+      },
+    };
+  }
+
   describe('An order', () => {
     test('is placed at the prices of the catalogue, checked out, and confirmed', async () => {
       await shop.sells(sku, 10, '1250');
@@ -253,7 +267,6 @@ describe('Orders over HTTP', () => {
       await shop.customer('ann');
       const orderId = `${sku}:order`;
       expect((await shop.buy(one(), { orderId })).status).toBe(201);
-      expect((await shop.buy(one(), { orderId })).status).toBe(201);
       expect(refusalOf(await shop.buy(one(2), { orderId }))).toEqual([409, 'order-exists']);
       await untilPasses(async () => expect(await shop.stock(sku)).toMatchObject({ reserved: 1 }));
     });
@@ -301,7 +314,111 @@ describe('Orders over HTTP', () => {
     });
   });
 
+  describe('An order that is there already, with the same content', () => {
+    test('is answered with 200 and as it is, whatever has become of it', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann');
+      const orderId = `${sku}:order`;
+      const first = await shop.buy(one(), { orderId });
+      expect([first.status, first.headers['preference-applied']]).toEqual([201, 'wait']);
+      for (const again of [await shop.buy(one(), { orderId }), await shop.place(one(), { orderId })]) {
+        expect([again.status, again.body]).toEqual([200, first.body]);
+        expect(again.headers['idempotency-replayed']).toBeUndefined();
+      }
+      await shop.fulfil(orderId);
+      for (const again of [await shop.buy(one(), { orderId }), await shop.place(one(), { orderId })]) {
+        expect([again.status, again.body.status]).toEqual([200, 'fulfilled']);
+      }
+      await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 9, reserved: 0, available: 9 }));
+    });
+
+    test('also when it was rejected', async () => {
+      await shop.sells(sku, 0);
+      await shop.customer('ann');
+      const orderId = `${sku}:order`;
+      expect(refusalOf(await shop.buy(one(), { orderId }))).toEqual([409, 'insufficient-stock']);
+      for (const again of [await shop.buy(one(), { orderId }), await shop.place(one(), { orderId })]) {
+        expect([again.status, again.body.status, again.body.refusal.code]).toEqual([200, 'rejected', 'insufficient-stock']);
+      }
+    });
+
+    test('before it has its verdict: placed, or with a wait the verdict', async () => {
+      await shop.sells(sku, 1);
+      await shop.customer('ann');
+      const orderId = `${sku}:order`;
+      const sagas = await holdSagas();
+      try {
+        const first = await shop.place(one(), { orderId });
+        expect([first.status, first.body.status, first.headers['preference-applied']]).toEqual([202, 'placed', undefined]);
+        const again = await shop.place(one(), { orderId });
+        expect([again.status, again.body]).toEqual([200, first.body]);
+        const inVain = await shop.place(one(), { orderId, headers: { prefer: 'wait=1' } });
+        expect([inVain.status, inVain.body]).toEqual([200, first.body]);
+        const waiting = shop.buy(one(), { orderId });
+        await sagas.release();
+        const told = await waiting;
+        expect([told.status, told.body.status, statusesOf(told)]).toEqual([200, 'confirmed', ['placed', 'confirmed']]);
+      } finally {
+        await sagas.release();
+      }
+    });
+
+    test('under a key of its own answers that key alike from then on', async () => {
+      await shop.sells(sku, 1);
+      await shop.customer('ann');
+      const orderId = `${sku}:order`;
+      await shop.buy(one(), { orderId });
+      const headers = { 'idempotency-key': `${sku}-key` };
+      const first = await shop.buy(one(), { orderId, headers });
+      await shop.fulfil(orderId);
+      const again = await shop.buy(one(), { orderId, headers });
+      expect([again.status, again.text, again.headers['idempotency-replayed']]).toEqual([200, first.text, 'true']);
+    });
+  });
+
+  test('An order that is not checked out in time is rejected, tells who waits, and gives back what was taken for it', async () => {
+    await shop.sells(sku, 3);
+    await shop.customer('ann', '5000');
+    const headers = { 'idempotency-key': `${sku}-key` };
+    const orderId = `${sku}:order`;
+    const sagas = await holdSagas();
+    try {
+      expect((await shop.place(one(2), { orderId, headers })).status).toBe(202);
+      // As a checkout that was killed half-way left it, before one took all it needs at once.
+      const reserved = await http.post(`/v1/stock/${sku}/reservations`, { reservationId: `order:${orderId}`, quantity: 2 });
+      const authorised = await shop.ledger.authorise('ann', 'merchant', '2000', { transactionId: `order:${orderId}` });
+      expect([reserved.status, authorised.status]).toEqual([201, 201]);
+      const waiting = shop.buy(one(2), { orderId, headers });
+      const { rowCount } = await database.pool.query(
+        `UPDATE commands SET due_at = now() WHERE type = 'ordering.time-out-order' AND payload->>'orderId' = $1 AND status = 'scheduled'`,
+        [orderId],
+      );
+      expect(rowCount).toBe(1);
+      expect(refusalOf(await waiting)).toEqual([409, 'payment-timeout']);
+    } finally {
+      await sagas.release();
+    }
+    const order = await settles(orderId, 'rejected');
+    expect([order.body.refusal.code, statusesOf(order)]).toEqual(['payment-timeout', ['placed', 'rejected']]);
+    await untilPasses(async () => {
+      expect(await shop.stock(sku)).toEqual({ onHand: 3, reserved: 0, available: 3 });
+      expect(await shop.balances('ann')).toEqual({ balance: '5000', available: '5000' });
+    });
+  });
+
   describe('A retry', () => {
+    test('with the same key and another wait is the same order, answered the way it asks for', async () => {
+      await shop.sells(sku, 1);
+      await shop.customer('ann');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      const placed = await shop.place(one(), { headers });
+      expect([placed.status, placed.body.status]).toEqual([202, 'placed']);
+      const told = await shop.buy(one(), { headers });
+      expect([told.status, told.body.orderId, told.body.status, told.headers['idempotency-replayed']]).toEqual([201, placed.body.orderId, 'confirmed', 'true']);
+      const again = await shop.place(one(), { headers });
+      expect([again.status, again.text, again.headers['idempotency-replayed']]).toEqual([202, placed.text, 'true']);
+    });
+
     test('with the same key is the same order, however many ask at once', async () => {
       await shop.sells(sku, 10);
       await shop.customer('ann');

@@ -174,6 +174,24 @@ describe('The log writer', () => {
     }
   });
 
+  test('keeps the states used last, in the memory that it was given, however many there are', async () => {
+    const stateCacheBytes = 20_000;
+    const { execute, writer, metric } = start({ stateCacheBytes });
+    const held = (some: readonly string[]) => some.filter((name) => writer.held(name, counter(name)) !== undefined);
+    const used = Array.from({ length: 2_000 }, (_, index) => `used-${index}`);
+    for (let from = 0; from < used.length; from += 50) {
+      await Promise.all(used.slice(from, from + 50).map((name) => execute(count(name))));
+      expect(await metric('rialto_state_cache_bytes')).toBeLessThanOrEqual(stateCacheBytes);
+    }
+    // It is full, of the last: the others had to go.
+    expect(await metric('rialto_state_cache_bytes')).toBeGreaterThan(stateCacheBytes * 0.9);
+    expect(held(used.slice(0, 1_900))).toEqual([]);
+    expect(held(used.slice(-20))).toHaveLength(20);
+    // Nothing is lost with them.
+    expect(await execute(count('used-0')).then(answerOf)).toBe(2);
+    expect(held(['used-0'])).toHaveLength(1);
+  });
+
   test('catches up with more than it cares to read', async () => {
     const [here, there] = [start(), start()];
     await here.execute(count('a'));

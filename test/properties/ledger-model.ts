@@ -73,10 +73,13 @@ export class LedgerModel {
     const refusal = this.whyNotPending(id, now);
     if (!transaction || refusal) return refusal!;
     const { movements } = transaction;
-    if (part !== undefined && movements.length > 1) return 'partial-capture-not-supported';
-    if (part !== undefined && part > movements[0]!.amount) return 'capture-exceeds-pending';
+    const currencies = new Set(movements.map(({ from }) => this.accounts.get(from)!.currency));
+    if (part !== undefined && currencies.size > 1) return 'partial-capture-not-supported';
+    const pending = movements.reduce((sum, { amount }) => sum + amount, 0n);
+    if (part !== undefined && part > pending) return 'capture-exceeds-pending';
+    if (part !== undefined && part < pending && movements.length > 1) return 'partial-capture-not-supported';
     this.release(movements);
-    const moved = movements.map((movement) => ({ ...movement, amount: part ?? movement.amount }));
+    const moved = movements.map((movement) => ({ ...movement, amount: movements.length > 1 ? movement.amount : (part ?? movement.amount) }));
     for (const { from, to, amount } of moved) {
       this.accounts.get(from)!.balance -= amount;
       this.accounts.get(to)!.balance += amount;

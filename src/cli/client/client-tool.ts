@@ -1,8 +1,7 @@
-import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { isIPv6 } from 'node:net';
 import { Presets, SingleBar } from 'cli-progress';
-
-/** What is wrong with how a tool was called; its usage is printed with it. */
-export class UsageError extends Error {}
+import { readConfig } from '../../config.js';
+import { runTool, UsageError } from '../tool/arguments.js';
 
 const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -22,27 +21,16 @@ async function endBy(signal: keyof typeof exitCodes): Promise<never> {
 /** Runs a command-line tool that is a client of a server. Its exit code is what `work` returns. */
 export async function clientTool(usage: string, work: () => Promise<number>): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void endBy(signal));
-  try {
-    process.exitCode = await work();
-  } catch (error) {
-    const { message } = error as Error;
-    process.stderr.write(error instanceof UsageError ? `${message}\n\n${usage}\n` : `${message}\n`);
-    process.exitCode = 1;
-  }
+  await runTool(usage, work);
 }
 
-export function readArguments<Options extends NonNullable<ParseArgsConfig['options']>>(options: Options) {
-  try {
-    return parseArgs({ options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
-}
-
-export function wholeNumber(name: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
-  if (value >= min && value <= max) return value;
-  throw new UsageError(`--${name}: got ${text}; a whole number from ${min} to ${max}`);
+/** The server that a tool talks to: the one named, or the one that `npm start` starts with these settings. */
+export function serverUrl(named: string | undefined): string {
+  if (named !== undefined) return named;
+  const { host, port } = readConfig(process.env);
+  if (port === 0) throw new UsageError('PORT is 0, any that is free: name the server with --url');
+  const reachable = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  return `http://${isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`;
 }
 
 /** A bar on standard error in a terminal, and a line every few seconds elsewhere. */

@@ -1,11 +1,10 @@
 import { Body, Controller, Param, Post } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { v5 } from 'uuid';
 import type { z } from 'zod';
 import { CommandGateway, type Answered } from '../../platform/commands/command-gateway.js';
 import type { LogCommandClass } from '../../platform/commands/log-command.js';
-import type { LogPosition } from '../../platform/consumers/visibility.js';
 import { endpoints } from '../../platform/http/endpoint.js';
 import { emptyBodySchema } from '../../platform/http/schemas.js';
 import { Writing, type WriteRequest } from '../../platform/http/write-request.js';
@@ -41,6 +40,13 @@ function idFor({ idempotencyKey, scope }: WriteRequest): string {
   return idempotencyKey === undefined ? newId() : v5(`${scope}\n${idempotencyKey}`, keyedIds);
 }
 
+/** Of `Prefer`, for the writes that have something to wait for. The contract names keys and bodies, and this stands beside it. */
+const preferenceDescription =
+  'What `Prefer: wait=<seconds>` was waited for is answered with `Preference-Applied: wait`, also when time was up (202). ' +
+  '`Prefer` is no part of the request that an `Idempotency-Key` stands for: a repetition with the same key and body is the ' +
+  'same write, and is answered the way it asks for itself: at once, with what came of it, or as accepted. With the same ' +
+  '`Prefer` it has the same status and body, unless time was up before and is not now.';
+
 /** So long the answer to a fulfilment or refund waits for it to be done, unless the client says otherwise. */
 const usualWaitSeconds = 10;
 
@@ -57,7 +63,7 @@ export class OrderingController {
   @Post()
   @WriteEndpoint({
     summary: 'Place an order. It is checked out at once: `Prefer: wait=<seconds>` answers with the verdict',
-    answers: { 201: schemas.orderAnswer, 202: schemas.orderAnswer },
+    answers: { 200: schemas.orderAnswer, 201: schemas.orderAnswer, 202: schemas.orderAnswer },
     problems: [
       'order-exists',
       'product-not-available',
@@ -75,6 +81,12 @@ export class OrderingController {
       'order-cancelled',
     ],
   })
+  @ApiOperation({
+    description:
+      'An `orderId` that exists already, with the same content, is answered with 200 and the order as it is, also when it was ' +
+      'rejected or cancelled. With `Prefer: wait` an order that has no verdict yet is waited for first; without, or when time is ' +
+      `up, it is still \`placed\`.\n\n${preferenceDescription}`,
+  })
   placeOrder(
     @Body({ schema: schemas.placeOrderBody }) { orderId: ownId, ...body }: z.output<typeof schemas.placeOrderBody>,
     @Writing() request: WriteRequest,
@@ -83,7 +95,8 @@ export class OrderingController {
     const isNew = ownId === undefined && request.idempotencyKey === undefined;
     const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
     const recordKey = request.idempotencyKey === undefined ? undefined : idFor(request);
-    return this.run(PlaceOrder, { ...body, orderId, isNew, checksOut }, request, request.waitSeconds, checkoutVerdict, recordKey);
+    const input = { ...body, orderId, isNew, checksOut };
+    return this.run(PlaceOrder, input, request, request.waitSeconds, checkoutVerdict, { existingVerdict, recordKey });
   }
 
   @Post(':orderId/cancel')
@@ -106,6 +119,7 @@ export class OrderingController {
     answers: { 200: schemas.orderAnswer, 202: schemas.orderAnswer },
     problems: ['order-not-found', 'not-confirmed'],
   })
+  @ApiOperation({ description: preferenceDescription })
   fulfilOrder(
     @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
     @Body({ schema: emptyBodySchema }) _body: z.output<typeof emptyBodySchema>,
@@ -128,6 +142,7 @@ export class OrderingController {
       'insufficient-funds',
     ],
   })
+  @ApiOperation({ description: preferenceDescription })
   refundOrder(
     @Param({ schema: schemas.orderParams }) { orderId }: z.output<typeof schemas.orderParams>,
     @Body({ schema: schemas.refundBody }) body: z.output<typeof schemas.refundBody>,
@@ -138,33 +153,42 @@ export class OrderingController {
     return this.run(RequestRefund, { orderId, refundId, ...body }, request, waitSeconds, refundVerdict(refundId));
   }
 
-  /** Runs the command and waits for what comes of it; 202 when that takes longer than the client cares to wait. */
+  /**
+   * Runs the command and waits for what comes of it; 202 when that takes longer than the client cares to wait. A create
+   * of what exists already has a verdict of its own, and is answered with what exists.
+   */
   private async run<Input extends { readonly orderId: string }>(
     command: LogCommandClass<Input>,
     input: Input,
     request: WriteRequest,
     waitSeconds: number,
-    verdict: Verdict,
-    recordKey?: string,
+    newVerdict: Verdict,
+    { existingVerdict, recordKey }: { existingVerdict?: Verdict; recordKey?: string } = {},
   ): Promise<string> {
     const { orderId } = input;
     const waits = waitSeconds > 0 && !request.prefersAsync;
     const afterwards = async (outcome: Outcome): Promise<Answered> => {
+      if (waits && request.waitSeconds > 0) void request.reply.header('preference-applied', 'wait');
       if (outcome.status === 'refused') return outcome;
+      const isExisting = existingVerdict !== undefined && !outcome.created;
+      // It says what has become of it since, not only what the verdict was.
+      if (isExisting && hasVerdict(outcome)) return this.withReach(outcome, outcome);
+      const verdict = isExisting ? existingVerdict : newVerdict;
       const deadlineMs = performance.now() + waitSeconds * 1_000;
       const answer = waits ? (answerWith(verdict, outcome) ?? (await this.awaitVerdict(orderId, verdict, outcome, deadlineMs, request))) : undefined;
-      if (answer) return answer.status === 'refused' || answer.also ? answer : { ...answer, also: await this.reachOf(outcome) };
+      if (answer || isExisting) return this.withReach(answer ?? outcome, outcome);
       void request.reply.header('location', `/v1/orders/${orderId}`);
       return { ...outcome, httpStatus: 202 };
     };
     return this.commands.run(command, input, request, { afterwards, recordKey });
   }
 
-  /** How far the log is where the order's stock and money are: what was done there on the way to a verdict is in it. */
-  private reachOf({ answer }: Executed): Promise<LogPosition[]> {
-    const { lines, payment } = JSON.parse(answer) as OrderAnswer;
+  /** With how far the log is where the order's stock and money are: what was done there on the way to a verdict is in it. */
+  private async withReach(answer: Answered, order: Executed): Promise<Answered> {
+    if (answer.status === 'refused' || answer.also) return answer;
+    const { lines, payment } = JSON.parse(order.answer) as OrderAnswer;
     const partitionKeys = [...lines.map(({ sku }) => sku), payment.ledger];
-    return this.news.reachOf([...new Set(partitionKeys.map((key) => this.writer.partitionOf(key)))]);
+    return { ...answer, also: await this.news.reachOf([...new Set(partitionKeys.map((key) => this.writer.partitionOf(key)))]) };
   }
 
   /** What the write is answered with when it has its verdict; undefined when that takes too long. */
@@ -228,6 +252,11 @@ const checkoutVerdict: Verdict = (order) => {
   if (verdict.status === 'cancelled') return { code: 'order-cancelled', detail: `order ${order.orderId} was cancelled` };
   return { httpStatus: 201, answer: JSON.stringify(asOf(order, 1)) };
 };
+
+/** Whatever the verdict on it was: that it exists is no refusal. */
+const existingVerdict: Verdict = (order) => (order.history[1] ? { httpStatus: 200, answer: JSON.stringify(asOf(order, 1)) } : undefined);
+
+const hasVerdict = ({ answer }: Executed): boolean => existingVerdict(JSON.parse(answer) as OrderAnswer) !== undefined;
 
 const fulfilmentVerdict: Verdict = (order) => {
   const fulfilled = order.history.findIndex(({ status }) => status === 'fulfilled');

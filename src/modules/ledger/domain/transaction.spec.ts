@@ -322,7 +322,23 @@ describe('capturing a pending transaction', () => {
 
   it('is refused in part when there are several postings, also for all of one', () => {
     const postings = [posting('alice', 'bob', '4'), posting('alice', 'world', '5')];
-    given(...aliceHas('10'), authorised('t1', postings)).when(captures('t1', '4')).then(refused('partial-capture-not-supported'));
+    for (const part of ['4', '5', '8']) {
+      given(...aliceHas('10'), authorised('t1', postings)).when(captures('t1', part)).then(refused('partial-capture-not-supported'));
+    }
+    given(...aliceHas('10'), authorised('t1', postings)).when(captures('t1', '10')).then(refused('capture-exceeds-pending', '10 is more than the 9 pending'));
+  });
+
+  it('of several postings may name all that is pending, unless that is of several currencies', () => {
+    const postings = [posting('alice', 'bob', '4'), posting('alice', 'bob', '5')];
+    const all = [
+      { ...booked('alice', 'bob', '4', ['6', '4']), authorised: '4' },
+      { ...booked('alice', 'bob', '5', ['1', '9']), authorised: '5' },
+    ];
+    given(...aliceHas('10'), authorised('t1', postings)).when(captures('t1', '9')).then(captured('t1', ...all));
+    const dollars = [opened('ann', { currency: 'USD', overdraft: 'unlimited' }), opened('ben', { currency: 'USD' })];
+    given(...aliceHas('10'), ...dollars, authorised('t1', [posting('alice', 'bob', '4'), posting('ann', 'ben', '5')]))
+      .when(captures('t1', '9'))
+      .then(refused('partial-capture-not-supported'));
   });
 });
 

@@ -222,8 +222,8 @@ export function postTransaction(
 }
 
 /**
- * Books what was set aside. Part of it for a single posting, the rest is released. Refusals: transaction-not-found,
- * not-pending, partial-capture-not-supported, capture-exceeds-pending.
+ * Books what was set aside. Part of it for a single posting, the rest is released; an amount that is all that is pending
+ * is no part. Refusals: transaction-not-found, not-pending, capture-exceeds-pending, partial-capture-not-supported.
  */
 export function captureTransaction(
   states: States,
@@ -232,18 +232,20 @@ export function captureTransaction(
 ): Decision<TransactionAnswer> {
   const { ledger, transactionId, amount } = input;
   const transaction = pendingTransaction(states, ledger, transactionId, context);
-  const [first, ...others] = transaction.postings;
+  const book = new Book(states, ledger, transaction.postings);
+  const isSingle = transaction.postings.length === 1;
   if (amount !== undefined) {
-    if (others.length > 0) {
+    // Amounts of several currencies have no sum that another amount could be.
+    const pending = book.isOfOneCurrency() ? transaction.postings.reduce((sum, posting) => sum + BigInt(posting.amount), 0n) : undefined;
+    if (pending !== undefined && BigInt(amount) > pending) {
+      throw new Rejection('capture-exceeds-pending', `${amount} is more than the ${pending} pending`);
+    }
+    if (!isSingle && (pending === undefined || BigInt(amount) < pending)) {
       const detail = 'a transaction of several postings is captured as a whole: leave the amount out';
       throw new Rejection('partial-capture-not-supported', detail);
     }
-    if (BigInt(amount) > BigInt(first!.amount)) {
-      throw new Rejection('capture-exceeds-pending', `${amount} is more than the ${first!.amount} pending`);
-    }
   }
-  const book = new Book(states, ledger, transaction.postings);
-  const postings = book.capture(amount);
+  const postings = book.capture(isSingle ? amount : undefined);
   const captured: TransactionCaptured = {
     type: 'ledger.transaction-captured.v1',
     data: { ledger, transactionId, postings },
@@ -431,6 +433,10 @@ class Book {
     });
     if (shortOfFunds) throw shortOfFunds;
     return booked;
+  }
+
+  isOfOneCurrency(): boolean {
+    return new Set([...this.accounts.values()].map(({ currency }) => currency)).size === 1;
   }
 
   authorise(): Posting[] {
