@@ -1,6 +1,6 @@
 import { Body, Controller, Param, Post } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiTags } from '@nestjs/swagger';
 import { v5 } from 'uuid';
 import type { z } from 'zod';
 import { CommandGateway, type Answered } from '../../platform/commands/command-gateway.js';
@@ -63,6 +63,10 @@ export class OrderingController {
   @Post()
   @WriteEndpoint({
     summary: 'Place an order. It is checked out at once: `Prefer: wait=<seconds>` answers with the verdict',
+    description:
+      'An `orderId` that exists already, with the same content, is answered with 200 and the order as it is, also when it was ' +
+      'rejected or cancelled. With `Prefer: wait` an order that has no verdict yet is waited for first; without, or when time is ' +
+      `up, it is still \`placed\`.\n\n${preferenceDescription}`,
     answers: { 200: schemas.orderAnswer, 201: schemas.orderAnswer, 202: schemas.orderAnswer },
     problems: [
       'order-exists',
@@ -80,12 +84,6 @@ export class OrderingController {
       'payment-timeout',
       'order-cancelled',
     ],
-  })
-  @ApiOperation({
-    description:
-      'An `orderId` that exists already, with the same content, is answered with 200 and the order as it is, also when it was ' +
-      'rejected or cancelled. With `Prefer: wait` an order that has no verdict yet is waited for first; without, or when time is ' +
-      `up, it is still \`placed\`.\n\n${preferenceDescription}`,
   })
   placeOrder(
     @Body({ schema: schemas.placeOrderBody }) { orderId: ownId, ...body }: z.output<typeof schemas.placeOrderBody>,
@@ -116,10 +114,10 @@ export class OrderingController {
   @Post(':orderId/fulfil')
   @WriteEndpoint({
     summary: 'Fulfil a confirmed order: the payment is captured, the stock committed',
+    description: preferenceDescription,
     answers: { 200: schemas.orderAnswer, 202: schemas.orderAnswer },
     problems: ['order-not-found', 'not-confirmed'],
   })
-  @ApiOperation({ description: preferenceDescription })
   fulfilOrder(
     @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
     @Body({ schema: emptyBodySchema }) _body: z.output<typeof emptyBodySchema>,
@@ -131,6 +129,7 @@ export class OrderingController {
   @Post(':orderId/refunds')
   @WriteEndpoint({
     summary: 'Refund a fulfilled order, all of it or in part',
+    description: preferenceDescription,
     answers: { 201: schemas.refundAnswer, 202: schemas.orderAnswer },
     problems: [
       'order-not-found',
@@ -142,7 +141,6 @@ export class OrderingController {
       'insufficient-funds',
     ],
   })
-  @ApiOperation({ description: preferenceDescription })
   refundOrder(
     @Param({ schema: schemas.orderParams }) { orderId }: z.output<typeof schemas.orderParams>,
     @Body({ schema: schemas.refundBody }) body: z.output<typeof schemas.refundBody>,

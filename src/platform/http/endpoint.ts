@@ -37,9 +37,10 @@ const resourceHeaders = {
 };
 const acceptedHeaders = {
   Location: header('Where to ask for its outcome.', '/v1/commands/7.0192f3'),
-  'Preference-Applied': header('`respond-async` when the command is stored, to be run soon.', 'respond-async'),
+  'Preference-Applied': header('`respond-async` when the command is stored, to be run soon; `wait` when time was up.', 'respond-async'),
   ...replayed,
 };
+const waitedFor = { 'Preference-Applied': header('`wait` when the client said how long to wait.', 'wait') };
 
 /** Headers of requests. */
 export const takesKey = ApiHeader({
@@ -103,7 +104,7 @@ export function endpoints(kinds: ProblemKinds) {
         ApiHeader({ name: 'Request-Id', required: false, description: 'Kept with the events as correlation id.', schema: { type: 'string' } }),
         ApiHeader({ name: 'Actor', required: false, description: 'On whose behalf, as the caller says; kept with the events, and no part of what an Idempotency-Key is unique for.', schema: { type: 'string' } }),
         ApiHeader({ name: 'traceparent', required: false, description: 'W3C Trace Context; kept with the events.', schema: { type: 'string' } }),
-        ...answerResponses(withoutAccepted(answers), { ...writtenAt, ...replayed }),
+        ...answerResponses(withoutAccepted(answers), { ...writtenAt, ...replayed, ...(answers[202] && waitedFor) }),
         ApiResponse({
           status: 202,
           description: descriptions['202']!,
@@ -112,7 +113,7 @@ export function endpoints(kinds: ProblemKinds) {
         } as never),
         // What the command itself refuses has its place in the log, and is kept for its key.
         ...problemResponses([...writeProblems, ...problems], (codes) =>
-          codes.some((code) => problems.includes(code)) ? { ...writtenAt, ...replayed } : {},
+          codes.some((code) => problems.includes(code)) ? { ...writtenAt, ...replayed, ...(answers[202] && waitedFor) } : {},
         ),
       ),
     /** Of a single resource. */
