@@ -118,7 +118,8 @@ describe.each(['all', 'command', 'query'] satisfies Role[])('A process with ROLE
       Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`),
     );
     const all = [...routesOfSide('commands'), ...routesOfSide('queries')].filter((route) => !route.startsWith('HEAD '));
-    expect(described.sort()).toEqual(all.sort());
+    // What is for tools is of every process, and the routes spec has it.
+    expect(described.filter((route) => route.includes(' /v1/')).sort()).toEqual(all.sort());
   });
 });
 
