@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { HttpClient, LedgerClient } from '../support/client.js';
+import { after, HttpClient, LedgerClient } from '../support/client.js';
 import { createTestPool } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
@@ -140,6 +140,55 @@ describe('Between a process and its database', () => {
   });
 
   describe('a database that is not there yet', () => {
+    /** Writes and reads for those that can not, and does no work for anybody. */
+    let front: RialtoServer;
+    let asking: HttpClient;
+
+    beforeAll(async () => {
+      front = await startRialto(postgres.url, { RUN_WORKERS: 'false' });
+      asking = new HttpClient(front);
+    });
+
+    afterAll(async () => {
+      asking?.close();
+      await front?.kill();
+    });
+
+    const everyKind = ['all', 'command', 'query'].flatMap((ROLE) => ['true', 'false'].map((SERVE_HTTP) => ({ ROLE, SERVE_HTTP })));
+
+    test.each(everyKind)('keeps a process with ROLE=$ROLE and SERVE_HTTP=$SERVE_HTTP live but not ready, and it works when it comes', async (env) => {
+      const [writes, reads] = [env.ROLE !== 'query', env.ROLE !== 'command'];
+      proxy.refuse();
+      const server = await rialto(proxy.urlOf(postgres.url), env);
+      const http = new HttpClient(server);
+      server.launch();
+      const live = await eventually(() => http.get('/health/live').catch(() => undefined), (answer) => answer !== undefined);
+      expect(live!.status).toBe(200);
+      for (const path of ['/health/ready', '/health/startup']) expect((await http.get(path)).status).toBe(503);
+      expect((await http.get('/metrics')).status).toBe(200);
+
+      proxy.allow();
+      await server.saysReady();
+      expect((await http.get('/health/ready')).status).toBe(200);
+      const name = `late-${env.ROLE}-${env.SERVE_HTTP}`;
+      const [own, ledger] = [new LedgerClient(http, name), new LedgerClient(asking, name)];
+      await ledger.openSource('world');
+      let written = await ledger.openAccount('alice');
+      if (writes) {
+        const accepted = await ledger.transfer('world', 'alice', 5, { headers: { prefer: 'respond-async' } });
+        expect(accepted.status).toBe(202);
+        await eventually(() => asking.get(String(accepted.headers.location)), ({ body }) => body.status === 'executed');
+        written = await ledger.transfer('world', 'alice', 5);
+      }
+      if (reads) expect((await ledger.account('alice', '', after(written))).body.balance).toBe(writes ? '10' : '0');
+      if (env.SERVE_HTTP === 'true') {
+        if (writes) expect((await own.openAccount('bob')).status).toBe(201);
+        if (reads) expect((await own.account('alice', '', after(written))).status).toBe(200);
+      }
+      http.close();
+      expect(await server.stop()).toBe(0);
+    });
+
     test('keeps the process live but not ready, and is served as soon as it comes', async () => {
       proxy.refuse();
       const server = await rialto(proxy.urlOf(postgres.url));

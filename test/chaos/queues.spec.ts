@@ -133,6 +133,20 @@ async function longestWaitMs(pool: pg.Pool): Promise<number> {
   return rows[0]!.ms;
 }
 
+/** A worker that looks for itself once a minute does the work as it comes: it is told of all of it. */
+async function needNoSweep(pool: pg.Pool, url: string, ledger: string, env: Record<string, string>): Promise<void> {
+  const pair = await Pair.start(url, ledger, { ...env, SWEEP_INTERVAL_MS: '60000' });
+  const transfers = await pair.works();
+  await areDoneOnce(pool, transfers);
+  expect(await longestWaitMs(pool)).toBeLessThan(30_000);
+  const { text } = await pair.atWorker.get('/metrics');
+  expect(text).toMatch(/rialto_queue_arrivals_total\{queue="commands"\} [1-9]/);
+  expect(text).not.toMatch(missedWakeUps);
+  await pair.stop();
+}
+
+const missedWakeUps = /rialto_queue_missed_wake_ups_total\{queue="commands"\} [1-9]/;
+
 describe('A front end and a worker', () => {
   let postgres: PostgresServer;
   let pool: pg.Pool;
@@ -152,16 +166,7 @@ describe('A front end and a worker', () => {
   });
 
   describe('with their queues on PostgreSQL', () => {
-    test('need no sweep for the work to be done', async () => {
-      const pair = await Pair.start(postgres.url, 'told', { SWEEP_INTERVAL_MS: '60000' });
-      const transfers = await pair.works();
-      await areDoneOnce(pool, transfers);
-      expect(await longestWaitMs(pool)).toBeLessThan(30_000);
-      const { text } = await pair.atWorker.get('/metrics');
-      expect(text).toMatch(/rialto_queue_arrivals_total\{queue="commands"\} [1-9]/);
-      expect(text).not.toMatch(/rialto_queue_missed_wake_ups_total\{queue="commands"\} [1-9]/);
-      await pair.stop();
-    });
+    test('need no sweep for the work to be done', () => needNoSweep(pool, postgres.url, 'told', {}));
 
     test('come up when the database comes, though it was not there when they started', async () => {
       const proxy = await TcpProxy.to(postgres.url);
@@ -200,6 +205,8 @@ describe('A front end and a worker', () => {
       );
       await areDoneOnce(pool, transfers);
       expect(await longestWaitMs(pool)).toBeLessThan(longestStallMs);
+      // And it says that it was not told.
+      expect((await pair.atWorker.get('/metrics')).text).toMatch(missedWakeUps);
       await pair.stop();
       await proxy.close();
     });
@@ -218,6 +225,8 @@ describe('A front end and a worker', () => {
       await pair?.stop();
       await redis?.stop();
     });
+
+    test('need no sweep for the work to be done', () => needNoSweep(pool, postgres.url, 'told-by-redis', { REDIS_URL: redis.url }));
 
     test.each<[string, () => Promise<unknown>, () => Promise<unknown>]>([
       ['is erased', () => redis.command('FLUSHALL'), () => redis.command('FLUSHALL')],
@@ -248,6 +257,8 @@ describe('A front end and a worker', () => {
       const early = await Pair.start(postgres.url, 'early', { REDIS_URL: later.url });
       await areDoneOnce(pool, await early.suffers(() => Promise.resolve(), () => later.start()));
       expect(await longestWaitMs(pool)).toBeLessThan(longestStallMs);
+      // Until then they found all of it by sweeps, and say so.
+      expect((await early.atWorker.get('/metrics')).text).toMatch(missedWakeUps);
       for (const server of [early.front, early.worker]) {
         const http = new HttpClient(server);
         await eventually(async () => (await http.get('/metrics')).text, (text) => /rialto_queue_connected 1/.test(text));
