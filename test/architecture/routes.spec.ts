@@ -154,8 +154,9 @@ describe('the OpenAPI document', () => {
       const wanted = isRead ? ['Consistency-Token', ...(isList ? [] : ['If-None-Match'])] : ['Idempotency-Key', ...(isCommand ? [] : ['Prefer'])];
       for (const name of wanted) if (!headers.includes(name)) complain(`no request header ${name}`);
       if (isList && headers.includes('If-None-Match')) complain('a list takes If-None-Match');
+      const waits = parameters.some(({ name, description }) => name === 'Prefer' && description?.includes('wait=<seconds>'));
       const answer = (responses['200'] ?? responses['201'])?.headers ?? {};
-      const said = isList ? [] : isRead ? ['ETag', ...(isCommand ? [] : ['Consistency-Token'])] : isCommand ? [] : ['Consistency-Token', 'Idempotency-Replayed'];
+      const said = isList ? [] : isRead ? ['ETag', ...(isCommand ? [] : ['Consistency-Token'])] : isCommand ? [] : ['Consistency-Token', 'Idempotency-Replayed', ...(waits ? ['Preference-Applied'] : [])];
       expect([operation.name, Object.keys(answer).toSorted()]).toEqual([operation.name, said.toSorted()]);
       expect([operation.name, '304' in responses]).toEqual([operation.name, isRead && !isList]);
       if (responses['304'] && !responses['304'].headers?.ETag) complain('304 without ETag');

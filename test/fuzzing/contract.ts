@@ -46,6 +46,7 @@ const usualWeight = 4;
 const plainWeight = 1;
 /** What others depend on, and what makes an end of it. */
 const weights: Readonly<Record<string, number>> = {
+  'POST /v1/products': 12,
   'POST /v1/orders': 12,
   'POST /v1/ledgers/{ledger}/transactions': 12,
   'POST /v1/orders/{orderId}/fulfil': 8,
