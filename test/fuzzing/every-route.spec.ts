@@ -6,7 +6,7 @@ import { fuzz, type FuzzReport, type FuzzedServer, routesWithout } from './fuzz.
 
 /** Fixed, so that a failure is the same for everybody; another one, and more requests, find more. */
 const seed = Number(process.env.RIALTO_FUZZ_SEED ?? 20_260_131);
-const requests = Number(process.env.RIALTO_FUZZ_REQUESTS ?? 5_000);
+const requests = Number(process.env.RIALTO_FUZZ_REQUESTS ?? 8_000);
 const again = `RIALTO_FUZZ_SEED=${seed} RIALTO_FUZZ_REQUESTS=${requests} npm test -- test/fuzzing`;
 const minutesMax = 60;
 
