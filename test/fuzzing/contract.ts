@@ -49,6 +49,7 @@ const weights: Readonly<Record<string, number>> = {
   'POST /v1/products': 12,
   'POST /v1/orders': 12,
   'POST /v1/ledgers/{ledger}/transactions': 12,
+  'POST /v1/ledgers/{ledger}/transactions/{transactionId}/capture': 8,
   'POST /v1/orders/{orderId}/fulfil': 8,
   'POST /v1/orders/{orderId}/refunds': 12,
   'POST /v1/products/{productId}/archive': 2,

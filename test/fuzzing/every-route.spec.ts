@@ -53,7 +53,8 @@ describe.each(systems)('Whatever is sent to $title', (system) => {
     const routes = await routesOf(system.servers[0]!);
     expect(routes.length).toBeGreaterThan(30);
     expect({
-      neverDone: routesWithout(2, system.report!, routes),
+      // In either system: what needs three others before it may not come to its end in one of them.
+      neverDone: systems.map(({ report }) => routesWithout(2, report!, routes)).reduce((one, other) => one.filter((route) => other.includes(route))),
       neverRefused: routesWithout(4, system.report!, routes),
     }).toEqual({ neverDone: [], neverRefused: [] });
     expect(system.report!.unchanged).toBeGreaterThan(system.report!.requests / 10);
