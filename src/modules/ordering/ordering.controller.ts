@@ -89,10 +89,10 @@ export class OrderingController {
     @Body({ schema: schemas.placeOrderBody }) { orderId: ownId, ...body }: z.output<typeof schemas.placeOrderBody>,
     @Writing() request: WriteRequest,
   ) {
-    const orderId = ownId ?? idFor(request);
-    const isNew = ownId === undefined && request.idempotencyKey === undefined;
-    const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
     const recordKey = request.idempotencyKey === undefined ? undefined : idFor(request);
+    const orderId = ownId ?? recordKey ?? newId();
+    const isNew = ownId === undefined && recordKey === undefined;
+    const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
     const input = { ...body, orderId, isNew, checksOut };
     return this.run(PlaceOrder, input, request, request.waitSeconds, checkoutVerdict, { existingVerdict, recordKey });
   }
@@ -254,7 +254,7 @@ const checkoutVerdict: Verdict = (order) => {
 /** Whatever the verdict on it was: that it exists is no refusal. */
 const existingVerdict: Verdict = (order) => (order.history[1] ? { httpStatus: 200, answer: JSON.stringify(asOf(order, 1)) } : undefined);
 
-const hasVerdict = ({ answer }: Executed): boolean => existingVerdict(JSON.parse(answer) as OrderAnswer) !== undefined;
+const hasVerdict = ({ answer }: Executed): boolean => (JSON.parse(answer) as OrderAnswer).history.length > 1;
 
 const fulfilmentVerdict: Verdict = (order) => {
   const fulfilled = order.history.findIndex(({ status }) => status === 'fulfilled');

@@ -18,23 +18,24 @@ export function parseJsonBody(body: Buffer, parse: (text: string) => unknown): u
   } catch (error) {
     throw new RequestError('malformed-json', (error as Error).message);
   }
-  checkValue(value, '', 0, text.includes('\\u'));
+  checkValue(value, [], text.includes('\\u'));
   return value;
 }
 
-/** Only an escape can smuggle NUL or half a surrogate pair into well-formed UTF-8 JSON: most bodies need no look. */
-function checkValue(value: unknown, path: string, depth: number, mayHideCharacters: boolean): void {
+/**
+ * Only an escape can smuggle NUL or half a surrogate pair into well-formed UTF-8 JSON: most bodies need no look. `path` is
+ * where this is, and is put into words only when something is wrong: every key of every body comes by here.
+ */
+function checkValue(value: unknown, path: string[], mayHideCharacters: boolean): void {
   if (typeof value === 'string') {
-    if (mayHideCharacters && isIllFormed(value)) throw illFormed(path);
+    if (mayHideCharacters && isIllFormed(value)) throw wrongAt(path, 'NUL or ill-formed Unicode');
   } else if (typeof value === 'object' && value !== null) {
-    if (depth >= maxDepth) {
-      throw new RequestError('validation-failed', 'the body does not match', [
-        { path, message: `nested more than ${maxDepth} levels deep` },
-      ]);
-    }
+    if (path.length >= maxDepth) throw wrongAt(path, `nested more than ${maxDepth} levels deep`);
     for (const key of Object.keys(value)) {
-      if (mayHideCharacters && isIllFormed(key)) throw illFormed(path + pointer(key));
-      checkValue((value as Record<string, unknown>)[key], path + pointer(key), depth + 1, mayHideCharacters);
+      path.push(key);
+      if (mayHideCharacters && isIllFormed(key)) throw wrongAt(path, 'NUL or ill-formed Unicode');
+      checkValue((value as Record<string, unknown>)[key], path, mayHideCharacters);
+      path.pop();
     }
   }
 }
@@ -43,8 +44,8 @@ export function isIllFormed(text: string): boolean {
   return text.includes('\u0000') || !text.isWellFormed();
 }
 
-function illFormed(path: string): RequestError {
-  const error = { path: path.replaceAll('\u0000', '\uFFFD'), message: 'NUL or ill-formed Unicode' };
+function wrongAt(path: readonly string[], message: string): RequestError {
+  const error = { path: path.map(pointer).join('').replaceAll('\u0000', '\uFFFD'), message };
   return new RequestError('validation-failed', 'the body does not match', [error]);
 }
 
