@@ -35,9 +35,9 @@ export interface Wanted {
   readonly route: string;
   /** Every view the answer is made of. */
   readonly views: readonly { readonly name: string }[];
-  /** Positions of a token that the answer must not be older than; empty: any will do. */
+  /** Positions of a token that the answer must not be older than, which the database is past; empty: any will do. */
   readonly positions: readonly LogPosition[];
-  /** Reads it from the database, once that is past the positions. */
+  /** Reads it from the database. */
   load(): Promise<Answer>;
 }
 

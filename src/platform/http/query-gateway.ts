@@ -75,21 +75,21 @@ export class QueryGateway {
     request: ReadRequest,
   ): Promise<string | undefined> {
     const positions = this.positionsOf(request);
-    const read = async (): Promise<Answer> => {
-      await this.wait(views, positions);
-      return answerOf(await (typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query)));
-    };
     const { url, route } = request;
-    if (!this.cache || url === undefined || !views.every((view) => view.changedKeys)) return send(await read(), request);
+    const cache = url !== undefined && views.every((view) => view.changedKeys) ? this.cache : undefined;
+    const held = cache?.recall(url!, positions, views);
+    if (held) return send(held, request);
+    // Before the load begins, not within it: whoever has no token may join a load, and must not wait for another's token.
+    await this.wait(views, positions);
+    const read = async () => answerOf(await (typeof query === 'function' ? query() : this.bus.execute<Query<Resource>, Resource>(query)));
+    if (!cache) return send(await read(), request);
     const load = async (): Promise<Answer> => {
       const answer = await read();
       const isWhole = views.every(({ name }) => answer.sources.some(({ view }) => view === name));
       if (!isWhole) throw new Error(`${route} does not say what it has from each of its views`);
       return answer;
     };
-    // Before the cache is asked: what is heard while it waits may make an answer in memory good enough.
-    if (!this.cache.feed.covers(views, positions)) await this.wait(views, positions);
-    return send(await this.cache.find({ url, route, views, positions, load }), request);
+    return send(await cache.find({ url: url!, route, views, positions, load }), request);
   }
 
   async page(views: readonly Projection[], query: Query<Page<object> | PageText>, request: ReadRequest): Promise<string | undefined> {
