@@ -76,9 +76,15 @@ describe('Checkouts', () => {
     await server.start();
   };
 
-  /** One customer: orders, perhaps twice at once, and perhaps changes its mind, has it sent, or sends some of it back. */
+  /**
+   * One customer: orders, perhaps twice at once, and perhaps changes its mind, has it sent, or sends some of it back. May
+   * have had something put aside before, which it forgets: that expires.
+   */
   const shopping = async (): Promise<void> => {
     const key = `${shop.name}-${++placed}`;
+    if (randomInt(10) === 0) {
+      await ask(() => shop.reserve(skus[randomInt(skus.length)]!, 1 + randomInt(3), 1 + randomInt(2), { 'idempotency-key': `${key}-aside` }));
+    }
     const lines = skus.filter(() => randomInt(2) === 1).map((sku) => ({ sku, quantity: 1 + randomInt(2) }));
     if (lines.length === 0) lines.push({ sku: skus[0]!, quantity: 1 });
     const account = randomInt(8) === 0 ? 'poor' : 'rich';
@@ -144,7 +150,7 @@ describe('Checkouts', () => {
     expect(Number(rich.available) + Number(poor.available)).toBe(100_000_500 - money - setAside);
   };
 
-  test(`a thousand of them, with cancels, shipments and refunds, and the process killed ${kills} times`, async () => {
+  test(`a thousand of them, with cancels, expiries, shipments and refunds, and the process killed ${kills} times`, async () => {
     let left = 1_000;
     const customers = Array.from({ length: 60 }, async () => {
       while (left-- > 0) await shopping();

@@ -16,6 +16,8 @@ jest.setTimeout(120_000 * Math.max(1, scale));
 const frontEnd = { RUN_WORKERS: 'false' };
 /** So that the queues notice a silence, give up, and find nobody to connect to. */
 const longerThanAnAnswerMs = 7_000;
+/** As traps go: longer than any time limit that a client of Redis has by default. */
+const longerThanAnyLimitMs = 60_000;
 /** The sweep interval is a second; the rest is what a busy machine may take for the work itself. */
 const longestStallMs = 1_000 + 9_000;
 
@@ -97,12 +99,16 @@ class Pair {
   }
 
   /** Under load, from before the harm until after it is over. */
-  async suffers(harm: () => Promise<unknown>, heal: () => Promise<unknown>): Promise<AcceptedTransfers> {
+  async suffers(
+    harm: () => Promise<unknown>,
+    heal: () => Promise<unknown>,
+    forMs = longerThanAnAnswerMs,
+  ): Promise<AcceptedTransfers> {
     const transfers = new AcceptedTransfers(this.ledger);
     transfers.begin();
     await transfers.progress(50);
     await harm();
-    await Promise.all([transfers.progress(150), sleep(longerThanAnAnswerMs * scale)]);
+    await Promise.all([transfers.progress(150), sleep(forMs * scale)]);
     await heal();
     await transfers.progress(50);
     await transfers.end();
@@ -228,14 +234,14 @@ describe('A front end and a worker', () => {
 
     test('need no sweep for the work to be done', () => needNoSweep(pool, postgres.url, 'told-by-redis', { REDIS_URL: redis.url }));
 
-    test.each<[string, () => Promise<unknown>, () => Promise<unknown>]>([
+    test.each<[string, () => Promise<unknown>, () => Promise<unknown>, number?]>([
       ['is erased', () => redis.command('FLUSHALL'), () => redis.command('FLUSHALL')],
       ['is killed and comes back', () => redis.kill(), () => redis.start()],
-      ['is frozen', () => Promise.resolve(redis.freeze()), () => Promise.resolve(redis.thaw())],
+      ['is frozen for a minute', async () => redis.freeze(), async () => redis.thaw(), longerThanAnyLimitMs],
       ['can only be read', () => redis.command('REPLICAOF', '127.0.0.1', 1), () => redis.command('REPLICAOF', 'NO', 'ONE')],
       ['is full', () => redis.command('CONFIG', 'SET', 'maxmemory', 1), () => redis.command('CONFIG', 'SET', 'maxmemory', 0)],
-    ])('lose, repeat and delay nothing while it %s', async (_, harm, heal) => {
-      await areDoneOnce(pool, await pair.suffers(harm, heal));
+    ])('lose, repeat and delay nothing while it %s', async (_, harm, heal, forMs) => {
+      await areDoneOnce(pool, await pair.suffers(harm, heal, forMs));
       expect(await longestWaitMs(pool)).toBeLessThan(longestStallMs);
       const state = async () => (await pair.http.get('/metrics')).text;
       await eventually(state, (text) => /rialto_queue_connected 1/.test(text));

@@ -48,6 +48,11 @@ export class Shop {
     return this.http.post(`/v1/stock/${sku}/receipts`, { quantity });
   }
 
+  /** Sets units aside for somebody who has not ordered yet. */
+  reserve(sku: string, quantity: number, expiresInSeconds: number, headers?: Headers): Promise<Answer> {
+    return this.http.post(`/v1/stock/${sku}/reservations`, { quantity, expiresInSeconds }, headers);
+  }
+
   place(lines: Lines, { account = 'ann', customerId = account, headers, ...rest }: OrderOptions = {}): Promise<Answer> {
     return this.http.post('/v1/orders', { customerId, lines, payment: { ledger: this.name, account }, ...rest }, headers);
   }
