@@ -16,6 +16,8 @@ import {
 import { projectionsHaveCaughtUp, readLog, readTables } from './log-contents.js';
 
 const accountsPerLedger = 8;
+/** Between two requests of a client. Without it they took the cores from the processes that are to come back. */
+const pauseMs = 5;
 
 type Asked = Operation & { readonly path: string; readonly body: unknown };
 
@@ -104,7 +106,7 @@ export class Load {
   }
 
   private async client(): Promise<void> {
-    while (!this.stopping) {
+    for (; !this.stopping; await sleep(pauseMs)) {
       const dice = randomInt(100);
       if (dice < 10 && this.operations.length > 0) {
         await this.ask(this.operations[randomInt(this.operations.length)]!);
