@@ -3,7 +3,6 @@ import { fork } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { simulate, type Simulated } from './simulate.js';
@@ -59,7 +58,7 @@ async function onEveryCore(firstSeed: number): Promise<Simulated[]> {
   return Promise.all(
     Array.from({ length: availableParallelism() }, async (_, core) => {
       const seed = String(firstSeed + core * seedsPerCore);
-      const child = fork(fileURLToPath(import.meta.url), [...args, '--seconds', values.seconds ?? '10', '--seed', seed]);
+      const child = fork(process.argv[1]!, [...args, '--seconds', values.seconds ?? '10', '--seed', seed]);
       const ended = once(child, 'exit').then(([code]) => {
         throw new Error(`the simulation from seed ${seed} on ended with ${code}`);
       });
