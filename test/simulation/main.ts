@@ -3,9 +3,7 @@ import { fork } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
 import { simulate, type Simulated } from './simulate.js';
 
 const usage = `npm run simulate -- [options]
@@ -30,8 +28,6 @@ const seedsPerCore = 2 ** 31;
 
 async function main(): Promise<number> {
   if (values.help) return console.log(usage), 0;
-  // Of half a minute the compiler would spend a third on functions that it has put others into, for little that they gain.
-  setFlagsFromString('--max-inlined-bytecode-size-cumulative=200');
   const options = { endOnFailure: !values.all, seconds: Number(values.seconds ?? 10) };
   if (process.send) {
     process.send(await simulate({ ...options, seed: Number(values.seed) }));
@@ -53,13 +49,23 @@ async function again(seed: number): Promise<Simulated> {
   return result;
 }
 
+const flags = [
+  // Of half a minute the compiler would spend a third on functions that it has put others into, for little that they gain.
+  '--max-inlined-bytecode-size-cumulative=200',
+  // What was often made to last, V8 makes among the old from then on. Here nothing outlasts its world; but what is dead
+  // among the old keeps what it knows of the young, which thus lasts too. In three processes of four that took hold: 12 % of
+  // all memory was copied twice instead of less than 1 %, in a third of the time.
+  '--no-allocation-site-pretenuring',
+];
+
 /** Worlds share nothing, and neither do processes. */
 async function onEveryCore(firstSeed: number): Promise<Simulated[]> {
   const args = process.argv.slice(2).filter((arg) => arg === '--all');
   return Promise.all(
     Array.from({ length: availableParallelism() }, async (_, core) => {
       const seed = String(firstSeed + core * seedsPerCore);
-      const child = fork(fileURLToPath(import.meta.url), [...args, '--seconds', values.seconds ?? '10', '--seed', seed]);
+      const execArgv = [...process.execArgv, ...flags];
+      const child = fork(process.argv[1]!, [...args, '--seconds', values.seconds ?? '10', '--seed', seed], { execArgv });
       const ended = once(child, 'exit').then(([code]) => {
         throw new Error(`the simulation from seed ${seed} on ended with ${code}`);
       });

@@ -15,7 +15,7 @@ import { LogWriter } from '../../src/platform/log/writer.js';
 import { Worker, WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { Checks, type Issued } from './checks.js';
 import { againKey, Count, counters, Echo, homeOf, partitionOfCounter, partitions, projectionCalled, wearOutSql, type CountInput } from './domain.js';
-import { activate, Chance, type Lane, Owner, Scheduler, settled } from './scheduler.js';
+import { activate, Chance, inTurns, type Lane, Owner, Scheduler } from './scheduler.js';
 import { Network, SimulatedPool, type Faults } from './simulated-pool.js';
 import { keyOf, SimulatedPostgres, type Model } from './simulated-postgres.js';
 import { modelsFor } from './statements.js';
@@ -275,13 +275,13 @@ export class World {
 
   private async goOn(isOver: () => boolean, maxSteps: number): Promise<void> {
     const { scheduler } = this;
-    for (let steps = 0; !isOver(); steps++) {
-      if (steps > maxSteps || !scheduler.step()) {
-        this.checks.violated(`nothing has come of it after ${scheduler.steps} steps: ${this.clientsBusy} clients wait; ${this.checks.unrest(consumers)}`);
-        return;
-      }
-      await settled();
-    }
+    let steps = 0;
+    await inTurns(() => {
+      if (isOver()) return false;
+      if (steps++ <= maxSteps && scheduler.step()) return true;
+      this.checks.violated(`nothing has come of it after ${scheduler.steps} steps: ${this.clientsBusy} clients wait; ${this.checks.unrest(consumers)}`);
+      return false;
+    });
   }
 
   // ---- what is asked, and by whom

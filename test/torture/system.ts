@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type pg from 'pg';
 import { type Edge, findNginx, startEdge } from '../../src/cli/topology/edge.js';
 import { NodeProcess, type Role } from '../../src/cli/topology/node-process.js';
@@ -191,7 +190,7 @@ export class TorturedNode {
       ...nodeSettings,
       DATABASE_URL: links.database.urlOf(postgres.url),
       ...(links.redis && { REDIS_URL: links.redis.urlOf(redis!.url) }),
-      NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'arm-fault-point.mjs')).href}`,
+      NODE_OPTIONS: `--import ${new URL('arm-fault-point.mjs', import.meta.url).href}`,
       RIALTO_FAULT_POINT_FILE: faultPointFile,
       ...(faketime && {
         LD_PRELOAD: faketime,
