@@ -119,7 +119,8 @@ export async function startServer(name, args, env) {
 
 /** Runs one load in a process of its own. A load that does not end by its time is an error, not a result. */
 export async function runLoad(job) {
-  const child = fork(here('load.mjs'));
+  // Without the flags that this process has for the nodes it starts.
+  const child = fork(here('load.mjs'), { execArgv: [] });
   const stop = () => child.kill('SIGKILL');
   atEnd(stop);
   const limitMs = job.count ? 900_000 : (job.warmMs ?? 0) + job.measureMs + 30_000;
@@ -146,26 +147,6 @@ export function findProgram(name) {
   const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin'];
   if (existsSync(debian)) folders.push(...readdirSync(debian).map((version) => `${debian}/${version}/bin`));
   return folders.map((folder) => path.join(folder, name)).find(existsSync);
-}
-
-/** Starts a program that is no server of ours, in the foreground; ready when its port answers. */
-export async function startProgram(name, program, args, port) {
-  const log = openSync(path.join(runDirectory(), `${name}-${stops.length}.log`), 'a');
-  const child = spawn(program, args, { stdio: ['ignore', log, log] });
-  closeSync(log);
-  const ended = once(child, 'exit');
-  atEnd(async () => {
-    child.kill('SIGCONT');
-    child.kill('SIGTERM');
-    await ended;
-  });
-  for (const giveUp = Date.now() + 10_000; Date.now() < giveUp; await sleep(20)) {
-    const probe = net.connect(port, '127.0.0.1');
-    const answers = await once(probe, 'connect').then(() => true, () => false);
-    probe.destroy();
-    if (answers) return { pid: child.pid, signal: (signal) => child.kill(signal) };
-  }
-  throw new Error(`${name} did not start`);
 }
 
 /** Runs a program to its end and resolves with what it printed. */

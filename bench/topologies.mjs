@@ -1,34 +1,31 @@
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { cpuSeconds, cpuOfSystem } from './machine.mjs';
-import { asRialto, startNode } from './subjects.mjs';
-import { atEnd, findProgram, freePort, runDirectory, startProgram } from './systems.mjs';
+import { asRialto } from './subjects.mjs';
+import { atEnd, findProgram, freePort, runDirectory } from './systems.mjs';
 
-/** A Redis for queues and cache, as one starts it for that: nothing is kept, nothing is thrown away. */
-export async function startRedis() {
-  const program = findProgram('redis-server');
-  if (!program) throw new Error('needs redis-server');
-  const port = await freePort();
-  const settings = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--maxmemory-policy', 'noeviction'];
-  const redis = await startProgram('redis', program, [...settings.map(String), '--dir', runDirectory()], port);
-  return { ...redis, env: { REDIS_URL: `redis://127.0.0.1:${port}` } };
+/** Nodes and the Redis between them as `npm run topology` starts them, on a database of this run's PostgreSQL. */
+export async function startNodes(postgres, database, plan) {
+  const { Topology } = await import('../dist/cli/topology/topology.js');
+  if (!findProgram('redis-server')) throw new Error('needs redis-server');
+  // One Rialto alone says what it is asked, as a user starts it: so do these.
+  const env = { LOG_LEVEL: 'info' };
+  const topology = await Topology.start({ databaseUrl: postgres.url(database), nginx: false, env, ...plan });
+  atEnd(() => topology.stop());
+  return topology;
 }
 
-/** One command node and one query node on a database, and the Redis between them, asked like one Rialto. */
+/** One command node and one query node, asked like one Rialto. */
 export async function startSplit(postgres, database, accounts) {
-  const redis = await startRedis();
-  const command = await startNode(postgres, database, { ...redis.env, ROLE: 'command' });
-  const query = await startNode(postgres, database, { ...redis.env, ROLE: 'query' });
-  const { host, port } = command;
-  const server = { name: 'split', host, port, readPort: query.port, log: () => command.log() + query.log() };
+  const topology = await startNodes(postgres, database, { command: 1, query: 1 });
+  const [command, query] = topology.nodes;
+  const redis = topology.redis.service;
+  const server = { host: '127.0.0.1', port: command.port, readPort: query.port, log: () => command.output + query.output };
   return Object.assign(asRialto(postgres, database, accounts, server), {
     name: 'Rialto, split',
     redis,
     pids: [command.pid, query.pid, redis.pid],
-    async stop() {
-      await query.stop();
-      await command.stop();
-    },
+    stop: () => topology.stop(),
   });
 }
 

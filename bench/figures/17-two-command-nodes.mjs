@@ -1,7 +1,6 @@
 import { inTurns, load, medianRatio } from '../measure.mjs';
 import { median } from '../numbers.mjs';
-import { startNode } from '../subjects.mjs';
-import { cpuOf, startRedis } from '../topologies.mjs';
+import { cpuOf, startNodes } from '../topologies.mjs';
 
 const ledgers = Array.from({ length: 64 }, (_, number) => number);
 
@@ -14,14 +13,11 @@ export async function twoCommandNodes(bench) {
   const { partitionOf } = await import('../../dist/platform/log/partition.js');
   const database = 'bench_two';
   await postgres.createDatabase(database);
-  const redis = await startRedis();
-  const start = (role) => startNode(postgres, database, { ...redis.env, ROLE: role });
-  const query = await start('query');
-  const first = await start('command');
-  const second = await start('command');
+  const topology = await startNodes(postgres, database, { command: 2, query: 1 });
+  const [first, second] = topology.nodes;
   for (const number of ledgers) {
     for (const account of [{ accountId: 'world', overdraft: 'unlimited' }, { accountId: 'shop' }]) {
-      const answer = await fetch(`http://${first.host}:${first.port}/v1/ledgers/l${number}/accounts`, {
+      const answer = await fetch(`${first.url}/v1/ledgers/l${number}/accounts`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ ...account, currency: 'EUR' }),
@@ -46,9 +42,9 @@ export async function twoCommandNodes(bench) {
     while ((await behind()) > 0) await new Promise((resume) => setTimeout(resume, 100));
   };
   // A node that is not part of a turn is there all the same: its idle cost is in all three.
-  const pids = [first.pid, second.pid, query.pid, redis.pid];
+  const pids = [...topology.nodes, topology.redis.service].map(({ pid }) => pid);
   async function cpuUs(way) {
-    const subject = { name: 'Rialto, command nodes', host: first.host, log: () => first.log() + second.log() };
+    const subject = { name: 'Rialto, command nodes', host: '127.0.0.1', log: () => first.output + second.output };
     await load(subject, { traffic: 'ledgerTransfer', count: sizes.longLogWarm / 2, ...way });
     await settle();
     await postgres.checkpoint();
@@ -64,7 +60,7 @@ export async function twoCommandNodes(bench) {
     rounds,
     Object.fromEntries(Object.entries(ways).map(([name, way]) => [name, () => cpuUs(way)])),
   );
-  for (const node of [second, first, query]) await node.stop();
+  await topology.stop();
   const row = (figure, name, most) => {
     const ratio = medianRatio(results[name], results.one);
     return {
