@@ -30,6 +30,7 @@ const wrong: Record<keyof typeof environment, [value: string, takes: RegExp][] |
   BULK_BODY_LIMIT: [['big', /512kb or 1mb/]],
   CONSISTENCY_WAIT_MS: [['2s', /0 to 60000/], ['60001', /0 to 60000/]],
   IDEMPOTENCY_RETENTION: [['7', /30s.*7d/], ['7 days', /30s.*7d/], ['-1d', /30s.*7d/]],
+  WRITER_LANES: [['0', /1 to 256/], ['257', /1 to 256/], ['auto', /1 to 256/], ['17', /at most one for each of the 16 PARTITIONS/]],
   WRITER_QUEUE_LIMIT: [['0', /1 to 1000000/], ['1000001', /1 to 1000000/]],
   STATE_CACHE_MB: [['0', /1 to 65536/], ['64mb', /1 to 65536/]],
   SWEEP_INTERVAL_MS: [['9', /10 to 60000/], ['60001', /10 to 60000/]],
@@ -71,6 +72,11 @@ describe('the configuration', () => {
     expect(readConfig({ CLUSTER_WORKERS: 'auto' }).databasePoolSize).toBe(5);
     expect(readConfig({ CLUSTER_WORKERS: '256' }).databasePoolSize).toBe(Math.max(4, Math.ceil((5 * cores) / 256)));
     expect(readConfig({ CLUSTER_WORKERS: '256', DATABASE_POOL_SIZE: '30' }).databasePoolSize).toBe(30);
+  });
+
+  it('keeps partitions apart with a lane for each of them, and not where there is only one', () => {
+    const areApart = (lanes: string, partitions: string) => readConfig({ WRITER_LANES: lanes, PARTITIONS: partitions }).partitionsAreApart;
+    expect([areApart('1', '16'), areApart('8', '16'), areApart('16', '16'), areApart('8', '8'), areApart('1', '1')]).toEqual([false, false, true, true, false]);
   });
 
   it('takes both names of the scheme', () => {

@@ -72,6 +72,7 @@ export const environment = {
   BULK_BODY_LIMIT: size.default(16_777_216),
   CONSISTENCY_WAIT_MS: integer(0, 60_000).default(2_000),
   IDEMPOTENCY_RETENTION: duration.default(7 * 86_400_000),
+  WRITER_LANES: integer(1, 256).default(1),
   WRITER_QUEUE_LIMIT: integer(1, 1_000_000).default(10_000),
   STATE_CACHE_MB: integer(1, 65_536).default(64),
   SWEEP_INTERVAL_MS: integer(10, 60_000).default(1_000),
@@ -115,6 +116,10 @@ export interface Config {
   readonly bulkBodyLimitBytes: number;
   readonly consistencyWaitMs: number;
   readonly idempotencyRetentionMs: number;
+  /** Loops that write, each for a share of the partitions. */
+  readonly writerLanes: number;
+  /** A lane for each partition: every statement on the write side is about one partition. */
+  readonly partitionsAreApart: boolean;
   readonly writerQueueLimit: number;
   readonly stateCacheBytes: number;
   readonly sweepIntervalMs: number;
@@ -137,6 +142,9 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     throw new ConfigError(`${name}: got ${JSON.stringify(given[name])}; ${issue.message}`);
   }
   const e = parsed.data;
+  if (e.WRITER_LANES > e.PARTITIONS) {
+    throw new ConfigError(`WRITER_LANES: got "${e.WRITER_LANES}"; at most one for each of the ${e.PARTITIONS} PARTITIONS`);
+  }
   const cores = availableParallelism();
   const clusterWorkers = e.CLUSTER_WORKERS === 'auto' ? cores : e.CLUSTER_WORKERS;
   return Object.freeze({
@@ -161,6 +169,8 @@ export function readConfig(env: Record<string, string | undefined>): Config {
     bulkBodyLimitBytes: e.BULK_BODY_LIMIT,
     consistencyWaitMs: e.CONSISTENCY_WAIT_MS,
     idempotencyRetentionMs: e.IDEMPOTENCY_RETENTION,
+    writerLanes: e.WRITER_LANES,
+    partitionsAreApart: e.WRITER_LANES > 1 && e.WRITER_LANES === e.PARTITIONS,
     writerQueueLimit: e.WRITER_QUEUE_LIMIT,
     stateCacheBytes: e.STATE_CACHE_MB * 1_048_576,
     sweepIntervalMs: e.SWEEP_INTERVAL_MS,

@@ -120,9 +120,9 @@ async function prepareDatabase(
   }
 }
 
-/** Our own server has room for all processes: the reads' connections, at most 20 each, and as many for the rest. */
-function ownDatabase({ dataDir, clusterWorkers }: Config): Parameters<typeof startEmbeddedPostgres>[0] {
-  return { dataDir, settings: { max_connections: String(Math.max(100, 40 * clusterWorkers)) } };
+/** Our own server has room for all processes: the reads' connections, at most 20 each, the lanes', and 20 for the rest. */
+function ownDatabase({ dataDir, clusterWorkers, writerLanes }: Config): Parameters<typeof startEmbeddedPostgres>[0] {
+  return { dataDir, settings: { max_connections: String(Math.max(100, (40 + writerLanes) * clusterWorkers)) } };
 }
 
 function thingsToTry(address: string): string {

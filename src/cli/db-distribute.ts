@@ -5,8 +5,8 @@ import { commandLine } from './tool/command-line.js';
 const usage = `Usage: npm run db:distribute -- [--dry-run] [--nodes <n>]
 
 Brings the tables of the write side onto the Citus cluster of DATABASE_URL, distributed by partition. All nodes of Rialto
-must be stopped. --dry-run prints the statements and changes nothing; --nodes says how many worker nodes there are, where
-there is no Citus to ask.`;
+must be stopped; the last line says with what settings they are started again. --dry-run prints the statements and changes
+nothing; --nodes says how many worker nodes there are, where there is no Citus to ask.`;
 
 /** `npm run db:distribute`: docs/SCALING.md, "Citus". Exit code 1 when it is not done. */
 await commandLine(usage, whatToDo, async (_app, pool, options) => {
@@ -18,10 +18,11 @@ await commandLine(usage, whatToDo, async (_app, pool, options) => {
     nodes.forEach((partitions, node) => process.stdout.write(`-- node ${node + 1}: partitions ${partitions.join(', ') || 'none'}\n`));
     if (options.isDryRun) {
       process.stdout.write(`BEGIN;\n${preparation.steps.map((step) => `${step.sql};\n`).join('')}COMMIT;\n`);
+      process.stdout.write(`-- ${whatNodesNeed(preparation.partitions)}`);
       return 0;
     }
     await distribute(sql, preparation);
-    process.stdout.write('The write tables are distributed.\n');
+    process.stdout.write(`The write tables are distributed.\n${whatNodesNeed(preparation.partitions)}`);
     return 0;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -31,6 +32,11 @@ await commandLine(usage, whatToDo, async (_app, pool, options) => {
     sql.release();
   }
 });
+
+/** What was planned is what they send with these settings, and with no others. */
+function whatNodesNeed(partitions: number): string {
+  return `Start the nodes with WRITER_LANES=${partitions}, one for each partition, and with REDIS_URL: the queues' own SQL is not for several servers.\n`;
+}
 
 function whatToDo(): { isDryRun: boolean; nodes: number | undefined } {
   const values = readOptions({ 'dry-run': { type: 'boolean', default: false }, nodes: { type: 'string' } });

@@ -15,6 +15,7 @@ import { CommandRegistry } from './commands/command-registry.js';
 import { CommandsController } from './commands/commands.controller.js';
 import { InboxWorker } from './commands/inbox-worker.js';
 import { Inbox } from './commands/inbox.js';
+import { apart, together } from './consumers/following.js';
 import { ProjectionCatalogue } from './consumers/projection-catalogue.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
 import { SagaCatalogue } from './consumers/saga-catalogue.js';
@@ -31,8 +32,10 @@ import { RouteTable, type ApiControllers } from './http/route-table.js';
 import { Lifecycle } from './lifecycle.js';
 import { EventCatalogue } from './log/catalogue.js';
 import { DatabaseClock } from './log/database-clock.js';
+import { createWriter, loopsOf } from './log/lanes.js';
 import { StreamReader } from './log/stream-reader.js';
 import { NewEvents } from './log/new-events.js';
+import { scopesOf } from './log/partition.js';
 import { LogWriter } from './log/writer.js';
 import { HealthController } from './observability/health.controller.js';
 import {
@@ -61,9 +64,8 @@ export class PlatformModule {
   static forRoot(config: Config, databaseUrl: string, logger: Logger, modules: readonly DomainModule[]): DynamicModule {
     const [hasCommands, hasQueries] = [hasSide(config.role, 'commands'), hasSide(config.role, 'queries')];
     const queryPoolSize = hasQueries ? config.databasePoolSize : queryPoolSizeOfCommands;
-    const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, (error) =>
-      logger.warn({ err: error }, 'an idle database connection broke'),
-    );
+    const onIdleError = (error: Error) => logger.warn({ err: error }, 'an idle database connection broke');
+    const { writer, sagas, projections, ...both } = createPools(databaseUrl, queryPoolSize, onIdleError, loopsOf(config.writerLanes));
     const cache = hasQueries ? createCache(config, logger) : undefined;
     const listening = cache && !config.redisUrls ? 1 : 0;
     const pools = new Pools({ ...both, ...(hasCommands && { writer, sagas }), ...(hasQueries && { projections }) }, listening);
@@ -73,6 +75,8 @@ export class PlatformModule {
     const queueMetrics = new QueueMetrics(registry);
     const jobStore = config.redisUrls ? new RedisJobs(config.redisUrls) : new PostgresJobs(databaseUrl);
     const lagPool = both.log;
+    const scopes = scopesOf(config);
+    const following = config.partitionsAreApart ? apart : together;
     const consumerMetrics = new ConsumerMetrics(registry, lagPool);
     const onPoison = (poison: object, error: Error) =>
       logger.error({ err: error, ...poison }, 'a consumer can not get past an event');
@@ -115,13 +119,17 @@ export class PlatformModule {
           newEvents: NewEvents,
           clock: DatabaseClock,
           wakeUps: WakeUps,
-        ) =>
-          new LogWriter(pool, catalogue, newEvents, clock, new WriterMetrics(registry), {
+        ) => {
+          const metrics = new WriterMetrics(registry);
+          const options = {
             partitions: config.partitions,
             queueLimit: config.writerQueueLimit,
             stateCacheBytes: config.stateCacheBytes,
+            areApart: config.partitionsAreApart,
             onCommitted: () => wakeUps.wake('projections'),
-          }),
+          };
+          return createWriter(config.writerLanes, options, (own) => new LogWriter(pool, catalogue, newEvents, clock, metrics, own));
+        },
       },
       {
         provide: SagaRunner,
@@ -133,14 +141,14 @@ export class PlatformModule {
           visibility: Visibility,
           sagas: SagaCatalogue,
         ) => {
-          const runner = new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison);
+          const runner = new SagaRunner(pool, catalogue, newEvents, visibility, consumerMetrics, () => sagas.consumers(), onPoison, following);
           consumerMetrics.watchLag('saga', () => runner.names);
           return runner;
         },
       },
       SagaCatalogue,
       CommandSteps,
-      { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool, config.commandClaimMs) },
+      { provide: Inbox, inject: [LogPool], useFactory: (pool: LogPool) => new Inbox(pool, config.commandClaimMs, scopes) },
       {
         provide: InboxWorker,
         inject: [Inbox, CommandRegistry, CommandBus, WakeUps],
@@ -187,7 +195,7 @@ export class PlatformModule {
           views: ProjectionCatalogue,
         ) => {
           consumerMetrics.watchLag('view', () => views.names);
-          return new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison);
+          return new ProjectionRunner(pool, catalogue, newEvents, news, consumerMetrics, () => views.consumers(), onPoison, following);
         },
       },
       {

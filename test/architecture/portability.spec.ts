@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { distributedTables } from '../../src/cli/db-distribute/plan.js';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { startApplication, type RunningApplication } from '../support/application.js';
@@ -9,6 +9,7 @@ import { after, HttpClient } from '../support/client.js';
 import { root, runNode } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
+import { recordStatements } from '../support/sent-statements.js';
 import { lint, loadParser, rules, type Rule, type SchemaFacts } from '../support/sql-profile.js';
 
 interface Literal {
@@ -28,13 +29,7 @@ beforeAll(async () => {
   await loadParser();
   literals = JSON.parse((await runNode(['test/support/sql-literals.mjs', `${root}src`])).output) as Literal[];
   database = await createTestDatabase('template0');
-  const query = pg.Client.prototype.query as (this: pg.Client, ...given: unknown[]) => unknown;
-  const recording = jest.spyOn(pg.Client.prototype, 'query').mockImplementation(function (this: pg.Client & { connectionParameters?: { application_name?: string } }, ...given: unknown[]) {
-    const text = typeof given[0] === 'string' ? given[0] : (given[0] as { text?: string }).text;
-    const from = this.connectionParameters?.application_name ?? '';
-    if (text !== undefined && from.startsWith('rialto')) sent.set(text, from);
-    return query.apply(this, given);
-  } as never);
+  const recording = recordStatements(sent);
   try {
     // BullMQ's own SQL is not held to the profile: on engines that need it, the queues are on Redis.
     await migrate(database.url, { partitions: 16, queuesAreHere: false });
@@ -46,7 +41,7 @@ beforeAll(async () => {
       await application.stop();
     }
   } finally {
-    recording.mockRestore();
+    recording.stop();
   }
 }, 120_000);
 
@@ -132,6 +127,7 @@ const exceptions: readonly { name: string; file: string; of: RegExp; rule: Rule 
   { name: 'purging old commands', file: 'platform/commands/inbox.ts', of: /^\s*DELETE FROM commands c USING/, rule: 'tie-break' },
   { name: 'creating checkpoints', file: 'platform/consumers/checkpoints.ts', of: /^\s*INSERT INTO checkpoints/, rule: 'partition-in-where' },
   { name: 'claiming checkpoints', file: 'platform/consumers/checkpoints.ts', of: /FOR UPDATE OF c SKIP LOCKED/, rule: 'partition-in-where' },
+  { name: 'reading the heads', file: 'platform/consumers/checkpoints.ts', of: /^SELECT partition, head FROM partitions$/, rule: 'partition-in-where' },
   { name: 'looking for news', file: 'platform/consumers/checkpoints.ts', of: /AS is_news/, rule: 'partition-in-where' },
   { name: 'listing degraded consumers', file: 'platform/consumers/checkpoints.ts', of: /WHERE failed_position IS NOT NULL/, rule: 'partition-in-where' },
   { name: 'measuring lag', file: 'platform/consumers/checkpoints.ts', of: /sum\(p\.head - c\.position\)/, rule: 'partition-in-where' },

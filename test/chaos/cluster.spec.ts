@@ -176,7 +176,7 @@ describe('Processes that share a port', () => {
     expect(await greedy.exit()).toBe(1);
     expect(greedy.log).toContain(
       'Rialto can not start: the processes of this machine need up to 162 connections, and the PostgreSQL server grants 97: ' +
-        'lower DATABASE_POOL_SIZE or CLUSTER_WORKERS, or raise max_connections (or the limit of the user or database).\n',
+        'lower DATABASE_POOL_SIZE, WRITER_LANES or CLUSTER_WORKERS, or raise max_connections (or the limit of the user or database).\n',
     );
   });
 });

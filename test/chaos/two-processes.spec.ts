@@ -34,7 +34,7 @@ describe('Several processes on one database', () => {
     await load.openAccounts();
     load.begin();
     await sleep((seconds / 2) * 1_000);
-    servers.push(await startRialto(postgres.url));
+    servers.push(await startRialto(postgres.url, { WRITER_LANES: '16' }));
     const third = new Load(servers);
     third.begin(6);
     await sleep((seconds / 2) * 1_000);

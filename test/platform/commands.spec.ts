@@ -9,7 +9,7 @@ import { InboxMetrics } from '../../src/platform/observability/metrics.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { eventually } from '../support/eventually.js';
-import { count, newCommandId, startWriter, type TestWriter } from './counters.js';
+import { count, modes, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 interface CountInput {
   readonly name: string;
@@ -21,7 +21,7 @@ class Count extends LogCommand<CountInput> {
   static partitionKey = ({ name }: CountInput): string => name;
 }
 
-describe('The inbox', () => {
+describe.each(modes)('The inbox, with %s', (_name, lanes) => {
   let database: TestDatabase;
   let writers: TestWriter[];
   let broken: ((command: Count) => void) | undefined;
@@ -39,9 +39,9 @@ describe('The inbox', () => {
 
   /** A process that drains the inbox. */
   const start = () => {
-    const writer = startWriter(database.url);
+    const writer = startWriter(database.url, { lanes });
     writers.push(writer);
-    const inbox = new Inbox(writer.pools.log, 10_000);
+    const inbox = new Inbox(writer.pools.log, 10_000, writer.scopes);
     const find = (type: string) => (type === Count.type ? (Count as LogCommandClass<CountInput>) : undefined);
     const execute = (command: Count) => {
       broken?.(command);

@@ -6,7 +6,7 @@ import { ConsumerMetrics } from '../../src/platform/observability/metrics.js';
 import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { type Counted, count, startWriter, type TestWriter } from './counters.js';
+import { type Counted, count, modes, startWriter, type TestWriter } from './counters.js';
 
 interface Checkpoint {
   consumer: string;
@@ -50,7 +50,7 @@ const distinct: Projection = {
   },
 };
 
-describe('The projector', () => {
+describe.each(modes)('The projector, with %s', (_name, lanes) => {
   let database: TestDatabase;
   let writers: TestWriter[];
 
@@ -69,7 +69,7 @@ describe('The projector', () => {
   });
 
   /** A process that has these projections. */
-  const start = async (projections: Projection[], { url = database.url, writer = startWriter(url) } = {}) => {
+  const start = async (projections: Projection[], { url = database.url, writer = startWriter(url, { lanes }) } = {}) => {
     writers.push(writer);
     const catalogue = new ProjectionCatalogue();
     catalogue.add(...projections);
@@ -84,6 +84,7 @@ describe('The projector', () => {
       metrics,
       () => catalogue.consumers(),
       ({ consumer, position }) => poison.push(`${consumer} ${position}`),
+      writer.following,
     );
     await projector.prepare();
     return { ...writer, projector, visibility, poison };
@@ -117,7 +118,7 @@ describe('The projector', () => {
   });
 
   test('goes on at once while there is more than one run takes, over all partitions', async () => {
-    const writer = startWriter(database.url);
+    const writer = startWriter(database.url, { lanes });
     for (let batch = 0; batch < 24; batch++) {
       await Promise.all(Array.from({ length: 300 }, (_, index) => writer.execute(count(names[index % 30]!))));
     }
@@ -209,7 +210,7 @@ describe('The projector', () => {
     });
 
     test('that no module knows, does the same', async () => {
-      const writer = startWriter(database.url);
+      const writer = startWriter(database.url, { lanes });
       await history(writer);
       await writer.close();
       await database.pool.query(`UPDATE events SET type = 'test.of-the-future.v1' WHERE data->>'by' = '13'`);
@@ -223,7 +224,7 @@ describe('The projector', () => {
     });
 
     test('reads one of a former version as what it means today', async () => {
-      const writer = startWriter(database.url);
+      const writer = startWriter(database.url, { lanes });
       await writer.execute(count('a', 5));
       await writer.close();
       await database.pool.query(`UPDATE events SET type = 'test.counted.v1', data = '{"name": "a", "amount": "7"}'`);

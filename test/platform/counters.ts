@@ -1,8 +1,11 @@
 import { Registry } from 'prom-client';
+import { apart, together } from '../../src/platform/consumers/following.js';
 import { createPools } from '../../src/platform/database/pools.js';
 import { EventCatalogue } from '../../src/platform/log/catalogue.js';
 import { DatabaseClock } from '../../src/platform/log/database-clock.js';
+import { createWriter, loopsOf } from '../../src/platform/log/lanes.js';
 import { Rejection, type Decide } from '../../src/platform/log/decision.js';
+import { scopesOf } from '../../src/platform/log/partition.js';
 import { stream, type Event, type EventModule, type Stream, type StreamType } from '../../src/platform/log/stream.js';
 import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter, type Outcome, type Write } from '../../src/platform/log/writer.js';
@@ -74,6 +77,20 @@ export function count(name: string, by = 1, rest: Rest = {}): Write {
   );
 }
 
+/** Counts for itself, and takes along what is to be counted elsewhere: all of it, or it answers with the refusal. */
+export function countAll(own: string, others: readonly (readonly [name: string, by: number])[], rest: Rest = {}): Write {
+  const parts = others.map(([name, by]) => count(name, by));
+  const alone = count(own, 1, rest);
+  return {
+    ...alone,
+    parts,
+    decide: (states, context, decideParts) => {
+      const { refusal } = decideParts(parts);
+      return refusal ? { events: [], answer: refusal.code } : alone.decide(states, context, decideParts);
+    },
+  };
+}
+
 /** What a counter stands at. */
 export function look(name: string, partitionKey = name): Write {
   return write(name, () => [counter(name)], (states) => ({ events: [], answer: states.of(counter(name)).value }), { partitionKey });
@@ -94,20 +111,32 @@ export function move(from: string, to: string, by: number, partitionKey: string)
 export const answerOf = (outcome: Outcome): unknown =>
   outcome.status === 'executed' ? JSON.parse(outcome.answer) : outcome.rejection.code;
 
+/** How a process may be set to write: what holds for one has to hold for the other. */
+export const modes = [
+  ['one lane', 1],
+  ['a lane for each partition', 16],
+] as const;
+
 /** A log writer with everything it needs, as a process has it. */
-export function startWriter(url: string, options: { stateCacheBytes?: number; queueLimit?: number; module?: EventModule } = {}) {
+export function startWriter(url: string, options: { stateCacheBytes?: number; queueLimit?: number; lanes?: number; module?: EventModule } = {}) {
   const registry = new Registry();
-  const pools = createPools(url, 2, () => undefined);
+  const lanes = options.lanes ?? 1;
+  const partitionsAreApart = lanes === 16;
+  const pools = createPools(url, 2, () => undefined, loopsOf(lanes));
   const catalogue = new EventCatalogue();
   catalogue.add(options.module ?? counters);
   const newEvents = new NewEvents();
   const committed: number[][] = [];
-  const writer = new LogWriter(pools.writer, catalogue, newEvents, new DatabaseClock(), new WriterMetrics(registry), {
+  const clock = new DatabaseClock();
+  const metrics = new WriterMetrics(registry);
+  const limits = {
     partitions: 16,
     queueLimit: options.queueLimit ?? 10_000,
     stateCacheBytes: options.stateCacheBytes ?? 10_000_000,
-    onCommitted: (partitions) => committed.push([...partitions]),
-  });
+    areApart: partitionsAreApart,
+    onCommitted: (partitions: readonly number[]) => committed.push([...partitions]),
+  };
+  const writer = createWriter(lanes, limits, (own) => new LogWriter(pools.writer, catalogue, newEvents, clock, metrics, own));
   return {
     writer,
     pools,
@@ -115,6 +144,8 @@ export function startWriter(url: string, options: { stateCacheBytes?: number; qu
     newEvents,
     registry,
     committed,
+    scopes: scopesOf({ partitions: 16, partitionsAreApart }),
+    following: partitionsAreApart ? apart : together,
     execute: (one: Write) => writer.execute(one),
     value: async (name: string, partitionKey?: string) => answerOf(await writer.execute(look(name, partitionKey))),
     async metric(name: string): Promise<number> {

@@ -2,15 +2,16 @@ import type pg from 'pg';
 import { createPools } from '../../src/platform/database/pools.js';
 import { OverloadedError, UnavailableError } from '../../src/platform/errors.js';
 import { UnknownEventError } from '../../src/platform/log/catalogue.js';
+import { loopsOf } from '../../src/platform/log/lanes.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import type { Write } from '../../src/platform/log/writer.js';
 import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
 import { readLog } from '../chaos/log-contents.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { answerOf, count, counter, look, move, newCommandId, startWriter, type TestWriter } from './counters.js';
+import { answerOf, count, counter, look, modes, move, newCommandId, startWriter, type TestWriter } from './counters.js';
 
-describe('The log writer', () => {
+describe.each(modes)('The log writer, with %s', (_name, lanes) => {
   let database: TestDatabase;
   let writers: TestWriter[];
 
@@ -29,22 +30,24 @@ describe('The log writer', () => {
   });
 
   const start = (options?: Parameters<typeof startWriter>[1], url = database.url) => {
-    const writer = startWriter(url, options);
+    const writer = startWriter(url, { lanes, ...options });
     writers.push(writer);
     return writer;
   };
   const one = async <Row>(sql: string, values: unknown[] = []): Promise<Row> => (await database.pool.query(sql, values)).rows[0];
   const names = Array.from({ length: 40 }, (_, index) => `n${index}`);
 
-  test('commits what comes at the same time together, over all partitions', async () => {
+  test('commits what comes at the same time together, over all partitions of a lane', async () => {
     const { execute, metric, committed } = start();
     const outcomes = await Promise.all([...names, ...names].map((name) => execute(count(name))));
     expect(outcomes.map(answerOf)).toEqual([...names.map(() => 1), ...names.map(() => 2)]);
-    expect(new Set(outcomes.map(({ partition }) => partition)).size).toBeGreaterThan(10);
-    expect(await metric('rialto_writer_batch_commands')).toBe(1);
-    expect(committed).toHaveLength(1);
+    const partitions = new Set(outcomes.map(({ partition }) => partition)).size;
+    expect(partitions).toBeGreaterThan(10);
+    const commits = lanes === 1 ? 1 : partitions;
+    expect(await metric('rialto_writer_batch_commands')).toBe(commits);
+    expect(committed).toHaveLength(commits);
     const { times } = await one<{ times: number }>('SELECT count(DISTINCT xmin::text)::int AS times FROM events');
-    expect(times).toBe(1);
+    expect(times).toBe(commits);
   });
 
   test('lets a decision that throws fail alone', async () => {
@@ -177,11 +180,13 @@ describe('The log writer', () => {
 
   test('keeps the states used last, in the memory that it was given, however many there are', async () => {
     const stateCacheBytes = 20_000;
-    const { execute, writer, metric } = start({ stateCacheBytes });
-    const held = (some: readonly string[]) => some.filter((name) => writer.held(name, counter(name)) !== undefined);
+    // Of several loops each has its share; with one key, all of it is one lane's.
+    const { execute, writer, metric } = start({ stateCacheBytes: stateCacheBytes * loopsOf(lanes) });
+    const keyOf = (name: string) => (lanes === 1 ? name : 'a');
+    const held = (some: readonly string[]) => some.filter((name) => writer.held(keyOf(name), counter(name)) !== undefined);
     const used = Array.from({ length: 2_000 }, (_, index) => `used-${index}`);
     for (let from = 0; from < used.length; from += 50) {
-      await Promise.all(used.slice(from, from + 50).map((name) => execute(count(name))));
+      await Promise.all(used.slice(from, from + 50).map((name) => execute(count(name, 1, { partitionKey: keyOf(name) }))));
       expect(await metric('rialto_state_cache_bytes')).toBeLessThanOrEqual(stateCacheBytes);
     }
     // It is full, of the last: the others had to go.
@@ -189,7 +194,7 @@ describe('The log writer', () => {
     expect(held(used.slice(0, 1_900))).toEqual([]);
     expect(held(used.slice(-20))).toHaveLength(20);
     // Nothing is lost with them.
-    expect(await execute(count('used-0')).then(answerOf)).toBe(2);
+    expect(await execute(count('used-0', 1, { partitionKey: keyOf('used-0') })).then(answerOf)).toBe(2);
     expect(held(['used-0'])).toHaveLength(1);
   });
 
@@ -272,7 +277,7 @@ describe('The log writer', () => {
   });
 
   test('turns away what its queue has no room for, and nothing it has taken', async () => {
-    const { execute } = start({ queueLimit: 10 });
+    const { execute } = start({ queueLimit: 10 * loopsOf(lanes) });
     const results = await Promise.allSettled(Array.from({ length: 30 }, () => execute(count('a'))));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(OverloadedError);

@@ -14,10 +14,11 @@ import { type CommandRequest, type EventOf, request } from '../../src/platform/c
 import { Visibility } from '../../src/platform/consumers/visibility.js';
 import { ConsumerMetrics, InboxMetrics } from '../../src/platform/observability/metrics.js';
 import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
+import type { LogWriter } from '../../src/platform/log/writer.js';
 import { WakeUps } from '../../src/platform/queue/wake-ups.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { type Counted, count, move, type Moved, startWriter, type TestWriter } from './counters.js';
+import { type Counted, count, modes, move, type Moved, startWriter, type TestWriter } from './counters.js';
 
 interface CountInput {
   readonly name: string;
@@ -88,7 +89,7 @@ class Dawdle {
   }
 }
 
-describe('A saga', () => {
+describe.each(modes)('A saga, with %s', (_name, lanes) => {
   let database: TestDatabase;
   let writers: TestWriter[];
 
@@ -105,13 +106,13 @@ describe('A saga', () => {
 
   /** A process that has these sagas and works its inbox. */
   const start = async (sagas: (new () => object)[], { url = database.url } = {}) => {
-    const writer = startWriter(url);
+    const writer = startWriter(url, { lanes });
     writers.push(writer);
     const execute = (command: Count) => {
       const { commandId, metadata, record } = command.envelope;
       return writer.execute(count(command.input.name, command.input.by, { commandId, metadata, record }));
     };
-    const inbox = new Inbox(writer.pools.log, 10_000);
+    const inbox = new Inbox(writer.pools.log, 10_000, writer.scopes);
     const wakeUps = new WakeUps();
     const worker = new InboxWorker(
       inbox,
@@ -122,7 +123,7 @@ describe('A saga', () => {
       pino({ level: 'silent' }),
     );
     const getProviders = () => sagas.map((metatype) => ({ metatype, instance: new metatype() }));
-    const catalogue = new SagaCatalogue({ getProviders } as unknown as DiscoveryService, writer.writer, inbox, worker);
+    const catalogue = new SagaCatalogue({ getProviders } as unknown as DiscoveryService, writer.writer as LogWriter, inbox, worker);
     const runner = new ConsumerRunner(
       writer.pools.sagas,
       writer.catalogue,
@@ -130,6 +131,8 @@ describe('A saga', () => {
       new Visibility(writer.pools.log, () => undefined),
       new ConsumerMetrics(writer.registry, writer.pools.log),
       () => catalogue.consumers(),
+      undefined,
+      writer.following,
     );
     await runner.prepare();
     const hasNews = (events: readonly RecordedEvent[]) => catalogue.hasNews(events);

@@ -28,8 +28,17 @@ export interface RunningApplication {
 }
 
 /** The application, serving and working in this process, with further modules on the same platform. */
-export async function startApplication(databaseUrl: string, ...further: readonly DomainModule[]): Promise<RunningApplication> {
-  const config = readConfig(silent);
+export function startApplication(databaseUrl: string, ...further: readonly DomainModule[]): Promise<RunningApplication> {
+  return startConfigured(databaseUrl, {}, further);
+}
+
+/** The same, with other settings. */
+export async function startConfigured(
+  databaseUrl: string,
+  env: Record<string, string>,
+  further: readonly DomainModule[] = [],
+): Promise<RunningApplication> {
+  const config = readConfig({ ...silent, ...env });
   const logger = createLogger(config.logLevel);
   const app = await createApplication(config, databaseUrl, logger, [...productModules, ...further]);
   await app.listen(0, '127.0.0.1');

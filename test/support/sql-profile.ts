@@ -48,6 +48,23 @@ export function lint(text: string, schema: SchemaFacts): Finding[] {
   return linter.findings;
 }
 
+/**
+ * What of a text needs more than one server, where these tables are distributed by partition: a statement that changes or
+ * locks rows of one of them must bind every one that it names to the same partition, by a constant or a scalar parameter.
+ * Others only read, and may read everywhere.
+ */
+export function lintApart(text: string, distributed: ReadonlySet<string>): string[] {
+  return ((parseSync(text) as Node).stmts ?? []).flatMap(({ stmt }: Node) => {
+    const linter = new Linter({ writeTables: distributed, keys: new Map() });
+    linter.statement(stmt);
+    const { places } = linter;
+    if (!places.some(({ isTaken }) => isTaken)) return [];
+    const partitions = new Set(places.map(({ partition }) => partition));
+    const isOne = partitions.size === 1 && !partitions.has(undefined);
+    return isOne ? [] : places.map(({ table, partition }) => `${table}: ${partition ?? 'any partition'}`);
+  });
+}
+
 const systemColumns = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']);
 const volatileFunctions = new Set(['clock_timestamp', 'random', 'gen_random_uuid', 'uuidv4', 'uuidv7', 'nextval', 'timeofday', 'txid_current']);
 const sequenceFunctions = new Set(['nextval', 'setval', 'currval', 'lastval']);
@@ -63,10 +80,21 @@ interface Relation {
 interface Equality {
   readonly left: Node;
   readonly right: Node;
+  /** With one value, not with any of a list. */
+  readonly isScalar?: boolean;
+}
+
+/** Where a write table is named, and by what its partition is bound there: a constant or a parameter, if by one of these. */
+interface Place {
+  readonly table: string;
+  readonly partition: string | undefined;
+  /** Its rows are changed or locked. */
+  readonly isTaken: boolean;
 }
 
 class Linter {
   readonly findings: Finding[] = [];
+  readonly places: Place[] = [];
 
   constructor(private readonly schema: SchemaFacts) {}
 
@@ -159,7 +187,8 @@ class Linter {
     }
     const { relations, equalities } = this.from(select.fromClause, outer, ctes);
     equalities.push(...conjuncts(select.whereClause));
-    this.bind(relations, equalities);
+    const locked: string[] | undefined = select.lockingClause?.flatMap(({ LockingClause: { lockedRels } }: Node) => lockedRels?.map(({ RangeVar }: Node) => RangeVar.relname) ?? relations.map(({ alias }) => alias));
+    this.bind(relations, equalities, new Set(locked));
     this.tieBreak(select, relations, equalities);
     const inner = [...outer, ...relations];
     for (const part of ['targetList', 'whereClause', 'havingClause', 'groupClause', 'sortClause', 'limitCount', 'valuesLists']) this.within(select[part], inner);
@@ -170,6 +199,7 @@ class Linter {
     const isWriteTable = this.schema.writeTables.has(table);
     const columns = (insert.cols ?? []).map(({ ResTarget }: Node) => ResTarget.name);
     if (isWriteTable && insert.cols && !columns.includes('partition')) this.report('partition-in-insert', table);
+    if (isWriteTable) this.places.push({ table, partition: insertedPartition(insert.selectStmt?.SelectStmt, columns.indexOf('partition')), isTaken: true });
     const conflict: Node[] = insert.onConflictClause?.infer?.indexElems ?? [];
     if (isWriteTable && conflict.length > 0 && !conflict.some(({ IndexElem }) => IndexElem.name === 'partition')) {
       this.report('partition-in-key', `conflict of ${table}`);
@@ -183,7 +213,7 @@ class Linter {
     const target = this.relation(change.relation, ctes, outer);
     const { relations, equalities } = this.from(from, outer, ctes);
     equalities.push(...conjuncts(change.whereClause));
-    this.bind([target, ...relations], equalities);
+    this.bind([target, ...relations], equalities, new Set([target.alias]));
     if (target.writeTable) this.noVolatile([change.targetList, change.whereClause], target.writeTable);
     const inner = [...outer, target, ...relations];
     for (const part of ['targetList', 'whereClause', 'returningClause']) this.within(change[part], inner);
@@ -244,7 +274,7 @@ class Linter {
   }
 
   /** Every write table's partition must equal something that is not just another unbound write table's. */
-  private bind(relations: readonly Relation[], equalities: readonly Equality[]): void {
+  private bind(relations: readonly Relation[], equalities: readonly Equality[], taken: ReadonlySet<string>): void {
     const unbound = new Map(relations.filter(({ writeTable }) => writeTable).map((relation) => [relation.alias, relation]));
     // A partition that is not said whose is that of the only write table.
     const only = unbound.size === 1 ? [...unbound.keys()][0]! : undefined;
@@ -253,6 +283,11 @@ class Linter {
       if (fields.at(-1) !== 'partition') return undefined;
       return fields.length > 1 ? fields.at(-2) : only;
     };
+    for (const { alias, writeTable: table } of unbound.values()) {
+      const sides = equalities.flatMap(({ left, right, isScalar }) => (isScalar ? [[left, right], [right, left]] : []));
+      const partitions = sides.flatMap(([one, other]) => (partitionOf(one) === alias ? [scalar(other)] : []));
+      this.places.push({ table: table!, partition: partitions.find((value) => value !== undefined), isTaken: taken.has(alias) });
+    }
     for (let before = -1; before !== unbound.size; ) {
       before = unbound.size;
       for (const { left, right } of equalities) {
@@ -294,6 +329,20 @@ function visit(node: Node, see: (kind: string, value: Node) => void): void {
   }
 }
 
+/** A constant or a parameter, as it stands. */
+function scalar(node: Node): string | undefined {
+  if (node?.TypeCast) return scalar(node.TypeCast.arg);
+  if (node?.ParamRef) return `$${node.ParamRef.number}`;
+  return node?.A_Const?.ival === undefined ? undefined : String(node.A_Const.ival.ival ?? 0);
+}
+
+/** Of all rows. */
+function insertedPartition(select: Node, column: number): string | undefined {
+  const rows: Node[] = select?.valuesLists?.map(({ List }: Node) => List.items[column]) ?? [select?.targetList?.[column]?.ResTarget.val];
+  const [first, ...others] = new Set(rows.map(scalar));
+  return others.length > 0 ? undefined : first;
+}
+
 const names = (list: Node): string[] => (list ?? []).map((one: Node) => one.String?.sval ?? '');
 const lastName = (list: Node): string => names(list).at(-1) ?? '';
 const column = (alias: string): Node => ({ ColumnRef: { fields: [{ String: { sval: alias } }, { String: { sval: 'partition' } }] } });
@@ -307,7 +356,7 @@ function conjuncts(condition: Node): Equality[] {
   if (!['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_IN'].includes(expression.kind)) return [];
   const { lexpr, rexpr } = expression;
   if (expression.kind === 'AEXPR_OP' && lexpr.RowExpr && rexpr.RowExpr) {
-    return lexpr.RowExpr.args.map((left: Node, index: number) => ({ left, right: rexpr.RowExpr.args[index] }));
+    return lexpr.RowExpr.args.map((left: Node, index: number) => ({ left, right: rexpr.RowExpr.args[index], isScalar: true }));
   }
-  return [{ left: lexpr, right: rexpr }];
+  return [{ left: lexpr, right: rexpr, isScalar: expression.kind === 'AEXPR_OP' }];
 }

@@ -1,40 +1,57 @@
 import type pg from 'pg';
-import { acceptSql, claimSql, giveBackSql, nextDueSql, purgeSql, retryLaterSql, storeSql } from '../../platform/commands/inbox.js';
 import {
-  claimCheckpointsSql,
+  acceptSqlFor,
+  claimSqlFor,
+  giveBackSql,
+  nextDueSql,
+  purgeSqlFor,
+  redriveSql,
+  retryLaterSql,
+  storeSqlFor,
+} from '../../platform/commands/inbox.js';
+import {
+  claimCheckpointsUpToSql,
   createCheckpointsSql,
-  lookForNewsSql,
+  headsSql,
+  lookForNewsUpToSql,
   moveCheckpointsSql,
-  readEventsSql,
+  readEventsOfOneSql,
   recordFailureSql,
 } from '../../platform/consumers/checkpoints.js';
-import { appendSql, checkSql } from '../../platform/log/append.js';
-import { fenceSql, whoIsThereSql } from '../../platform/log/fence.js';
+import { appendSql, checkSqlFor } from '../../platform/log/append.js';
+import { fenceOneSql, lockOneSql, whoIsThereOneSql } from '../../platform/log/fence.js';
 import { refreshSql } from '../../platform/log/refresh.js';
+import { latestSql, versionsSql } from '../../platform/log/stream-reader.js';
 import { distributedTables, distributionSteps, placePartitions, type Placement, type Step, type TableFacts } from './plan.js';
 
-/** What the product can not work without. The engine is asked whether it can plan each of them. */
+/**
+ * What the product can not work without, as it sends it with a lane for each partition. The engine is asked whether it can
+ * plan each of them.
+ */
 export const hotStatements: Readonly<Record<string, string>> = {
-  append: appendSql(),
-  'append to one partition': appendSql(0),
-  check: checkSql,
-  refresh: refreshSql(),
-  'refresh one partition': refreshSql(0),
-  fence: fenceSql,
-  'who is there': whoIsThereSql,
-  'accept commands': acceptSql,
-  'claim commands': claimSql,
+  lock: lockOneSql,
+  refresh: refreshSql(0),
+  append: appendSql(0),
+  check: checkSqlFor(0),
+  fence: fenceOneSql,
+  'who is there': whoIsThereOneSql,
+  'accept commands': acceptSqlFor(0),
+  'claim commands': claimSqlFor(0),
   'next due command': nextDueSql,
   'retry later': retryLaterSql,
   'give back': giveBackSql,
-  'store commands': storeSql,
-  'purge commands': purgeSql,
+  redrive: redriveSql,
+  'store commands': storeSqlFor(0),
+  'purge commands': purgeSqlFor(0),
   'create checkpoints': createCheckpointsSql,
-  'look for news': lookForNewsSql,
-  'claim checkpoints': claimCheckpointsSql,
+  heads: headsSql,
+  'look for news': lookForNewsUpToSql,
+  'claim checkpoints': claimCheckpointsUpToSql,
   'move checkpoints': moveCheckpointsSql,
   'record a failure': recordFailureSql,
-  'read events': readEventsSql,
+  'read events': readEventsOfOneSql,
+  'read a stream': latestSql(0),
+  'find a time in a stream': versionsSql(0),
 };
 
 /** Why it is not done. Nothing has been changed. */
@@ -49,6 +66,7 @@ SELECT c.relname AS name, c.relkind = 'p' AS "isPartitioned", obj_description(c.
 FROM pg_class c WHERE c.oid = ANY ($1::regclass[])`;
 
 export interface Preparation {
+  readonly partitions: number;
   readonly placement: Placement;
   readonly steps: readonly Step[];
 }
@@ -59,7 +77,7 @@ export async function prepare(sql: pg.ClientBase, givenNodes: number | undefined
   const hashes = await sql.query<{ partition: number; hash: number }>('SELECT partition, hashint2(partition) AS hash FROM partitions ORDER BY partition');
   const tables = await sql.query<TableFacts>(tablesSql, [`{${distributedTables.join()}}`]);
   const placement = placePartitions(new Map(hashes.rows.map(({ partition, hash }) => [partition, hash])), nodes);
-  return { placement, steps: distributionSteps(tables.rows, placement.shardCount) };
+  return { partitions: hashes.rows.length, placement, steps: distributionSteps(tables.rows, placement.shardCount) };
 }
 
 async function countNodes(sql: pg.ClientBase): Promise<number> {

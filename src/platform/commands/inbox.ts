@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import type pg from 'pg';
 import type { ConsumerSql } from '../consumers/consumer.js';
+import { andPartition, partitionOr, scoped, type Scope } from '../log/partition.js';
 import type { EventMetadata } from '../log/recorded-event.js';
 import { lateMs } from '../queue/wake-ups.js';
 
@@ -62,35 +63,37 @@ const now = `date_trunc('milliseconds', statement_timestamp())`;
  * Stores accepted commands. The ones that arrive together share a statement, so accepting is cheaper than running.
  * Rows go in in the order of their ids, as the writer's do: two statements with the same ids can not deadlock.
  */
-export const acceptSql = `
+export const acceptSqlFor = (only?: number): string => `
 WITH given AS (
   SELECT * FROM json_to_recordset($1::json) AS g(
     partition smallint, command_id text, type text, payload json, metadata json, fingerprint text)
 ), inserted AS (
   INSERT INTO commands (partition, command_id, type, payload, metadata, fingerprint, status, due_at, accepted_at)
-  SELECT partition, command_id, type, payload, metadata, fingerprint, 'accepted', ${now}, ${now}
+  SELECT ${partitionOr('partition', only)}, command_id, type, payload, metadata, fingerprint, 'accepted', ${now}, ${now}
   FROM given ORDER BY partition, command_id
   ON CONFLICT DO NOTHING RETURNING command_id
 )
 SELECT g.command_id, i.command_id IS NOT NULL AS is_new, c.fingerprint, c.command_id IS NOT NULL AS is_seen
 FROM given g LEFT JOIN inserted i USING (command_id)
-LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_id`;
+LEFT JOIN commands c ON c.partition = g.partition AND c.command_id = g.command_id${andPartition('c', only)}`;
+export const acceptSql = acceptSqlFor();
 
 /**
  * Takes due commands for a while: another worker finds them again when this one has not finished them by then. The
  * attempt counts at once, so that a command that kills its process is parked in the end too. The statement's time, not
  * clock_timestamp(): that one is volatile, so the index would be walked over every deadline of the future.
  */
-export const claimSql = `
+export const claimSqlFor = (only?: number): string => `
 WITH due AS (
   SELECT partition, command_id, due_at FROM commands
-  WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()
+  WHERE status IN ('accepted', 'scheduled') AND due_at <= statement_timestamp()${andPartition('commands', only)}
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE commands c SET due_at = statement_timestamp() + $2 * interval '1 millisecond', attempts = c.attempts + 1
-FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id
+FROM due d WHERE c.partition = d.partition AND c.command_id = d.command_id${andPartition('c', only)}
 RETURNING c.partition, c.command_id, c.type, c.payload, c.metadata, c.fingerprint, c.attempts,
   c.status = 'accepted' AND c.attempts = 1 AND d.due_at < statement_timestamp() - $3 * interval '1 millisecond' AS is_late`;
+export const claimSql = claimSqlFor();
 
 /** Milliseconds until the first waiting command falls due, rounded up: a timer that fires too early finds nothing. */
 export const nextDueSql = `
@@ -127,22 +130,23 @@ WHERE status = $1 AND (accepted_at, command_id) > ($2::timestamptz, $3) ORDER BY
  * that one is volatile, so no index can be asked with it, and every purge read all the commands there are (50 ms for
  * 80,000 of them, every ten seconds).
  */
-export const purgeSql = `
+export const purgeSqlFor = (only?: number): string => `
 DELETE FROM commands c USING (
   SELECT partition, command_id FROM commands
   WHERE accepted_at < statement_timestamp() - $1 * interval '1 millisecond' AND status IN ('executed', 'refused')
-    AND completed_at < statement_timestamp() - $1 * interval '1 millisecond'
+    AND completed_at < statement_timestamp() - $1 * interval '1 millisecond'${andPartition('commands', only)}
   LIMIT $2 FOR UPDATE SKIP LOCKED) old
-WHERE c.partition = old.partition AND c.command_id = old.command_id`;
+WHERE c.partition = old.partition AND c.command_id = old.command_id${andPartition('c', only)}`;
 
 /** What a saga asks for. A position that is mapped again, after a restored checkpoint, finds its commands there. */
-export const storeSql = `
+export const storeSqlFor = (only?: number): string => `
 INSERT INTO commands (partition, command_id, type, payload, metadata, status, attempts, due_at, accepted_at)
-SELECT partition, command_id, type, payload, metadata, 'accepted', $2::int,
+SELECT ${partitionOr('partition', only)}, command_id, type, payload, metadata, 'accepted', $2::int,
   ${now} + $3 * interval '1 millisecond', ${now}
 FROM json_to_recordset($1::json) AS g(partition smallint, command_id text, type text, payload json, metadata json)
 ORDER BY partition, command_id
 ON CONFLICT DO NOTHING`;
+export const storeSql = storeSqlFor();
 
 const maxAttempts = 8;
 
@@ -153,6 +157,8 @@ export class Inbox {
   constructor(
     private readonly pool: pg.Pool,
     private readonly claimMs: number,
+    /** What its statements are about: all partitions, or one of these. */
+    private readonly scopes: readonly Scope[] = [undefined],
   ) {
     this.acceptor = new DataLoader((commands) => this.acceptAll(commands), {
       cache: false,
@@ -168,13 +174,29 @@ export class Inbox {
 
   /** Stores commands in a consumer's transaction: claimed for this process already, or for whoever looks first. */
   async store(sql: ConsumerSql, commands: readonly ClaimedCommand[], isClaimed: boolean): Promise<void> {
-    const values = [JSON.stringify(commands), isClaimed ? 1 : 0, isClaimed ? this.claimMs : 0];
-    await sql.query({ name: 'store-commands', text: storeSql, values });
+    // Queued on one connection, in the order of partitions: as in one statement, two who store the same can not deadlock.
+    await Promise.all(
+      this.byScope(commands).map(([only, own]) => {
+        const values = [JSON.stringify(own), isClaimed ? 1 : 0, isClaimed ? this.claimMs : 0];
+        return sql.query({ ...scoped('store-commands', storeSqlFor, only), values });
+      }),
+    );
   }
 
   async claim(limit: number): Promise<WaitingCommand[]> {
-    return (await this.pool.query<WaitingCommand>({ name: 'claim-commands', text: claimSql, values: [limit, this.claimMs, lateMs] }))
-      .rows;
+    const claimed: WaitingCommand[] = [];
+    for (const only of this.inTurn()) {
+      const values = [limit - claimed.length, this.claimMs, lateMs];
+      try {
+        claimed.push(...(await this.pool.query<WaitingCommand>({ ...scoped('claim-commands', claimSqlFor, only), values })).rows);
+      } catch (error) {
+        // What is claimed has to be run: nobody else will, until the claim has run out.
+        if (claimed.length > 0) break;
+        throw error;
+      }
+      if (claimed.length === limit) break;
+    }
+    return claimed;
   }
 
   /** Not above zero when a command is due; undefined when none waits. */
@@ -217,7 +239,27 @@ export class Inbox {
   }
 
   async purge(retentionMs: number, limit: number): Promise<number> {
-    return (await this.pool.query(purgeSql, [retentionMs, limit])).rowCount ?? 0;
+    let purged = 0;
+    for (const only of this.inTurn()) {
+      purged += (await this.pool.query(purgeSqlFor(only), [retentionMs, limit - purged])).rowCount ?? 0;
+      if (purged === limit) break;
+    }
+    return purged;
+  }
+
+  private turns = 0;
+
+  /** All scopes, beginning with another one each time: what is full does not keep the others waiting. */
+  private inTurn(): readonly Scope[] {
+    const first = this.turns++ % this.scopes.length;
+    return [...this.scopes.slice(first), ...this.scopes.slice(0, first)];
+  }
+
+  /** In the order of partitions. */
+  private byScope<Row extends { readonly partition: number }>(rows: readonly Row[]): (readonly [Scope, readonly Row[]])[] {
+    return this.scopes
+      .map((only) => [only, only === undefined ? rows : rows.filter(({ partition }) => partition === only)] as const)
+      .filter(([, own]) => own.length > 0);
   }
 
   private async acceptAll(commands: readonly AcceptedCommand[]): Promise<Acceptance[]> {
@@ -225,9 +267,13 @@ export class Inbox {
     // Of several with the same id the first counts.
     const given = new Map([...commands].reverse().map((command) => [command.commandId, command]));
     while (given.size > 0) {
-      const rows = JSON.stringify([...given.values()].map(({ commandId, ...row }) => ({ command_id: commandId, ...row })));
-      const accept = { name: 'accept-commands', text: acceptSql, values: [rows] };
-      for (const row of (await this.pool.query<AcceptedRow>(accept)).rows) {
+      const results = await Promise.all(
+        this.byScope([...given.values()]).map(([only, own]) => {
+          const rows = own.map(({ commandId, ...row }) => ({ command_id: commandId, ...row }));
+          return this.pool.query<AcceptedRow>({ ...scoped('accept-commands', acceptSqlFor, only), values: [JSON.stringify(rows)] });
+        }),
+      );
+      for (const row of results.flatMap(({ rows }) => rows)) {
         // Neither made by this statement nor seen by its snapshot: another one made it meanwhile. Look again.
         if (!row.is_new && !row.is_seen) continue;
         const fingerprint = row.is_new ? given.get(row.command_id)!.fingerprint : row.fingerprint;

@@ -24,6 +24,23 @@ SELECT clock_timestamp() AS now, EXISTS (
   WHERE c.consumer = ANY ($1::text[]) AND c.position < p.head
     AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())) AS is_news`;
 
+/** The claim and the look of who has read the heads before (following.ts). */
+export const headsSql = 'SELECT partition, head FROM partitions';
+
+export const claimCheckpointsUpToSql = `
+SELECT c.consumer, c.partition, c.position, h.head, c.failed_position IS NOT NULL AS failed
+FROM checkpoints c JOIN unnest($2::smallint[], $3::bigint[]) AS h(partition, head) ON h.partition = c.partition
+WHERE c.consumer = ANY ($1::text[]) AND c.position < h.head
+  AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())
+ORDER BY c.consumer, c.partition
+FOR UPDATE OF c SKIP LOCKED`;
+
+export const lookForNewsUpToSql = `
+SELECT clock_timestamp() AS now, EXISTS (
+  SELECT FROM checkpoints c JOIN unnest($2::smallint[], $3::bigint[]) AS h(partition, head) ON h.partition = c.partition
+  WHERE c.consumer = ANY ($1::text[]) AND c.position < h.head
+    AND (c.retry_at IS NULL OR c.retry_at <= clock_timestamp())) AS is_news`;
+
 export interface ClaimedCheckpoint {
   consumer: string;
   partition: number;
@@ -55,6 +72,12 @@ FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS w(partition, position
     AND type <> ALL ($5::text[])
   ORDER BY position LIMIT $4) e
 ORDER BY e.partition, e.position`;
+
+/** The same of one partition. */
+export const readEventsOfOneSql = `
+SELECT partition, position, type, data::text AS data, metadata::text AS metadata, recorded_at FROM events
+WHERE partition = $1 AND position > $2 AND position <= $3 AND type <> ALL ($5::text[])
+ORDER BY position LIMIT $4`;
 
 export interface StoredEventRow {
   partition: number;

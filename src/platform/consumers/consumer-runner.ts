@@ -7,17 +7,9 @@ import type { NewEvents } from '../log/new-events.js';
 import type { ConsumerMetrics } from '../observability/metrics.js';
 import { lateMs, type Found } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
-import {
-  claimCheckpointsSql,
-  createCheckpointsSql,
-  lookForNewsSql,
-  moveCheckpointsSql,
-  readEventsSql,
-  recordFailureSql,
-  type ClaimedCheckpoint,
-  type StoredEventRow,
-} from './checkpoints.js';
+import { createCheckpointsSql, moveCheckpointsSql, recordFailureSql, type ClaimedCheckpoint, type StoredEventRow } from './checkpoints.js';
 import type { Announcer, Consumer, Move } from './consumer.js';
+import { together, type Following } from './following.js';
 import { keyHash } from './key-hash.js';
 import { TailBuffer, type Stretch } from './tail-buffer.js';
 
@@ -67,6 +59,7 @@ export class ConsumerRunner {
     private readonly metrics: ConsumerMetrics,
     private readonly listConsumers: () => readonly Consumer[],
     private readonly onPoison: (where: { consumer: string; partition: number; position: number }, error: Error) => void = () => undefined,
+    private readonly following: Following = together,
   ) {}
 
   /** What it feeds, once it is prepared. */
@@ -93,7 +86,7 @@ export class ConsumerRunner {
     let claimed: ClaimedCheckpoint[] = [];
     try {
       const { stretches, unfinished } = await this.transaction(async (client) => {
-        claimed = await this.claim(client, this.names);
+        claimed = await this.following.claim(client, this.names);
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
         return this.advance(client, claimed, maxEventsPerRun);
       });
@@ -111,9 +104,8 @@ export class ConsumerRunner {
 
   /** The database's time, when there are events for these consumers. */
   private async timeOfNews(): Promise<Date | undefined> {
-    const look = { name: 'look-for-news', text: lookForNewsSql, values: [this.names] };
-    const [row] = (await this.pool.query<{ now: Date; is_news: boolean }>(look)).rows;
-    return row?.is_news ? row.now : undefined;
+    const { now, is_news } = await this.following.lookForNews(this.pool, this.names);
+    return is_news ? now : undefined;
   }
 
   /** Whether somebody should have been woken for one of these events, and was not. */
@@ -133,7 +125,7 @@ export class ConsumerRunner {
     for (let limit = maxEventsPerRun; ; limit = Math.ceil(limit / 2)) {
       try {
         return await this.transaction(async (client) => {
-          const claimed = await this.claim(client, [consumer]);
+          const claimed = await this.following.claim(client, [consumer]);
           const own = claimed.filter((checkpoint) => checkpoint.partition === partition);
           const { unfinished } = await this.advance(client, own, limit);
           return unfinished.size > 0;
@@ -155,11 +147,6 @@ export class ConsumerRunner {
     this.onPoison({ consumer, partition, position: poison.position }, poison);
     const values = [consumer, partition, poison.position, poison.eventType, withoutNul(poison.message)];
     await this.pool.query(recordFailureSql, values);
-  }
-
-  private async claim(client: pg.PoolClient, consumers: string[]): Promise<ClaimedCheckpoint[]> {
-    const claim = { name: 'claim-checkpoints', text: claimCheckpointsSql, values: [consumers] };
-    return (await client.query<ClaimedCheckpoint>(claim)).rows;
   }
 
   /** Applies what follows the claimed checkpoints, moves them, and commits. */
@@ -227,7 +214,7 @@ export class ConsumerRunner {
   ): Promise<Tail> {
     const stretches = new Map<number, Stretch>();
     const unfinished = new Set<number>();
-    const [partitions, positions, heads]: [number[], number[], number[]] = [[], [], []];
+    const unread: { partition: number; position: number; head: number }[] = [];
     for (const [partition, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.partition)) {
       const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position));
       const held = this.tail.after(partition, position, limit);
@@ -235,23 +222,20 @@ export class ConsumerRunner {
         stretches.set(partition, held);
         if (held.events.length >= limit) unfinished.add(partition);
       } else {
-        partitions.push(partition);
-        positions.push(position);
-        heads.push(checkpoints[0]!.head);
+        unread.push({ partition, position, head: checkpoints[0]!.head });
       }
     }
-    if (partitions.length === 0) return { stretches, unfinished };
-    const perPartition = Math.max(1, Math.floor(limit / partitions.length));
+    if (unread.length === 0) return { stretches, unfinished };
+    const perPartition = Math.max(1, Math.floor(limit / unread.length));
     const passedOver = this.eventTypes ? this.catalogue.typesBesides(this.eventTypes) : [];
-    const read = { name: 'read-events', text: readEventsSql, values: [partitions, positions, heads, perPartition, passedOver] };
-    const { rows } = await client.query<StoredEventRow>(read);
+    const rows = await this.following.read(client, unread, perPartition, passedOver);
     const byPartition = groupBy(rows, (row) => row.partition);
-    partitions.forEach((partition, index) => {
+    for (const { partition, head } of unread) {
       const events = (byPartition.get(partition) ?? []).map((row) => this.upcast(row, limit));
       const isCut = events.length >= perPartition;
       if (isCut) unfinished.add(partition);
-      stretches.set(partition, { events, upTo: isCut ? events.at(-1)!.position : heads[index]! });
-    });
+      stretches.set(partition, { events, upTo: isCut ? events.at(-1)!.position : head });
+    }
     return { stretches, unfinished };
   }
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { EventCatalogue } from '../log/catalogue.js';
-import { readEventsSql, type StoredEventRow } from './checkpoints.js';
+import { readEventsOfOneSql, type StoredEventRow } from './checkpoints.js';
 import type { Projection } from './projection.js';
 import { readStored } from './consumer-runner.js';
 
@@ -18,7 +18,7 @@ export async function replayBatch(
   range: { partition: number; after: number; upTo: number },
 ): Promise<number> {
   const { partition, after, upTo } = range;
-  const read = { name: 'replay-read', text: readEventsSql, values: [[partition], [after], [upTo], eventsAtOnce, []] };
+  const read = { name: 'replay-read', text: readEventsOfOneSql, values: [partition, after, upTo, eventsAtOnce, []] };
   const { rows } = await client.query<StoredEventRow>(read);
   const last = rows.at(-1)?.position;
   if (last === undefined) throw new Error(`partition ${partition} has no event after ${after}, though its head is further`);

@@ -31,7 +31,7 @@ export async function checkConnections(url: string, needed: number, warn: (line:
     if (needed > limit) {
       throw new StartError(
         `the processes of this machine need up to ${needed} connections, and the PostgreSQL server grants ${limit}: ` +
-          'lower DATABASE_POOL_SIZE or CLUSTER_WORKERS, or raise max_connections (or the limit of the user or database).',
+          'lower DATABASE_POOL_SIZE, WRITER_LANES or CLUSTER_WORKERS, or raise max_connections (or the limit of the user or database).',
       );
     }
     if (needed > limit - used) {

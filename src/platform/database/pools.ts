@@ -38,7 +38,7 @@ const common = (url: string): pg.PoolConfig => ({
 
 /** The pools of a process: each has one job, so none can starve another. As classes, for Nest to inject them. */
 
-/** The log writer's: one connection, for one batch at a time. */
+/** The log writer's: a connection for each of its loops, which has one batch under way at a time. */
 export class WriterPool extends pg.Pool {}
 /** The projections': one connection, whose statements follow each other without waiting for answers. */
 export class ProjectionsPool extends pg.Pool {}
@@ -54,10 +54,11 @@ export function createToolPool(url: string): pg.Pool {
   return new pg.Pool({ connectionString: url, types: logTypes, max: 6, application_name: 'rialto tool' });
 }
 
-export function createPools(url: string, queryPoolSize: number, onError: (error: Error) => void) {
+/** `writers` is how many loops write. Of several, one sends the statements of a batch without waiting for answers. */
+export function createPools(url: string, queryPoolSize: number, onError: (error: Error) => void, writers = 1) {
   const log = { ...common(url), types: logTypes };
   const pools = {
-    writer: new WriterPool({ ...log, max: 1, application_name: 'rialto writer' }),
+    writer: new WriterPool({ ...log, max: writers, pipeline: writers > 1, application_name: 'rialto writer' }),
     projections: new ProjectionsPool({ ...log, max: 1, pipeline: true, application_name: 'rialto projections' }),
     sagas: new SagasPool({ ...log, max: 1, pipeline: true, application_name: 'rialto sagas' }),
     log: new LogPool({ ...log, max: 4, application_name: 'rialto log' }),

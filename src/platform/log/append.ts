@@ -1,4 +1,4 @@
-import { andPartition } from './partition.js';
+import { andPartition, partitionOr, type Scope } from './partition.js';
 
 /**
  * The one statement that writes: everything a batch decided, over all its partitions, in one commit.
@@ -18,6 +18,9 @@ import { andPartition } from './partition.js';
  * - Writing nothing to a partition (refusals that need no record, looks at prices) only checks it: as of the statement's
  *   snapshot nobody had committed more than what was decided on, so it held then. No lock.
  *
+ * With `only`, all of it is about that partition, and says so with a constant wherever rows are locked, found or written:
+ * it is planned for the tables of one partition, and an engine that distributes them has one server to send it to.
+ *
  * How the rows get in, µs of Postgres per event row of 330 bytes in batches of 600 (PG 18 / PG 15):
  * `json_to_recordset` 8.4 / 13.5, `unnest` of text and jsonb arrays 6.5 / 6.8 but twice the CPU in Node (escaping
  * array literals), `jsonb_array_elements` 1.8 / 1.6 a column with one JSON.stringify. Hence ROWS FROM over arrays
@@ -28,11 +31,11 @@ WITH wanted AS MATERIALIZED (
   SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $23::smallint[])
     AS w(partition, revision, head, recorded_at, writes, together)
 ), locked AS MATERIALIZED (
-  SELECT partition, revision FROM partitions WHERE partition = ANY ($22::smallint[]) ORDER BY partition FOR UPDATE
+  SELECT partition, revision FROM partitions WHERE partition = ANY ($22::smallint[])${andPartition('partitions', only)} ORDER BY partition FOR UPDATE
 ), found AS MATERIALIZED (
   SELECT partition, revision FROM locked
   UNION ALL
-  SELECT partition, revision FROM partitions WHERE partition = ANY ($1::smallint[]) AND partition <> ALL ($22::smallint[])
+  SELECT partition, revision FROM partitions WHERE partition = ANY ($1::smallint[]) AND partition <> ALL ($22::smallint[])${andPartition('partitions', only)}
 ), recorded AS MATERIALIZED (
   SELECT * FROM json_to_recordset($15::json) AS r(
     partition smallint, command_id text, type text, fingerprint text, status text, created boolean, result json,
@@ -50,10 +53,10 @@ WITH wanted AS MATERIALIZED (
   SELECT * FROM wanted w WHERE NOT EXISTS (SELECT FROM held h WHERE h.together = w.together AND NOT h.holds)
 ), moved AS (
   UPDATE partitions p SET head = w.head, revision = p.revision + 1, recorded_at = w.recorded_at
-  FROM won w WHERE p.partition = w.partition AND w.writes
+  FROM won w WHERE p.partition = w.partition AND w.writes${andPartition('p', only)}
 ), appended AS (
   INSERT INTO events (partition, position, stream, version, type, data, metadata, recorded_at)
-  SELECT e.partition, e.position, e.stream, e.version, e.type, e.data, e.metadata, w.recorded_at
+  SELECT ${partitionOr('e.partition', only)}, e.position, e.stream, e.version, e.type, e.data, e.metadata, w.recorded_at
   FROM ROWS FROM (
     unnest($6::smallint[], $7::bigint[], $8::integer[]),
     json_array_elements_text($9::json), json_array_elements_text($10::json), jsonb_array_elements($11::jsonb),
@@ -62,14 +65,14 @@ WITH wanted AS MATERIALIZED (
   JOIN won w ON w.partition = e.partition
 ), linked AS (
   INSERT INTO stream_links (partition, stream, version, position)
-  SELECT l.partition, l.stream, l.version, l.position
+  SELECT ${partitionOr('l.partition', only)}, l.stream, l.version, l.position
   FROM ROWS FROM (unnest($16::smallint[], $17::integer[], $13::bigint[]), json_array_elements_text($14::json))
     AS l(partition, version, position, stream)
   JOIN won w ON w.partition = l.partition
 ), commands_done AS (
   INSERT INTO commands (partition, command_id, type, fingerprint, status, created, result, first_position,
     last_position, accepted_at, completed_at)
-  SELECT r.partition, r.command_id, r.type, r.fingerprint, r.status, r.created, r.result, r.first_position,
+  SELECT ${partitionOr('r.partition', only)}, r.command_id, r.type, r.fingerprint, r.status, r.created, r.result, r.first_position,
     r.last_position, w.recorded_at, w.recorded_at
   FROM recorded r JOIN won w ON w.partition = r.partition ORDER BY r.partition, r.command_id
   ON CONFLICT (partition, command_id) DO UPDATE
@@ -79,7 +82,7 @@ WITH wanted AS MATERIALIZED (
     completed_at = excluded.completed_at
 ), commands_scheduled AS (
   INSERT INTO commands (partition, command_id, type, payload, metadata, status, due_at, accepted_at)
-  SELECT s.partition, s.command_id, s.type, s.payload, s.metadata, 'scheduled', s.due_at, w.recorded_at
+  SELECT ${partitionOr('s.partition', only)}, s.command_id, s.type, s.payload, s.metadata, 'scheduled', s.due_at, w.recorded_at
   FROM json_to_recordset($18::json) AS s(
     partition smallint, command_id text, type text, payload json, metadata json, due_at timestamptz)
   JOIN won w ON w.partition = s.partition ORDER BY s.partition, s.command_id
@@ -88,7 +91,7 @@ WITH wanted AS MATERIALIZED (
 ${deleteUnscheduled(only)}
 ), snapshots_taken AS (
   INSERT INTO snapshots (partition, stream, version, state_version, state)
-  SELECT s.partition, s.stream, s.version, s.state_version, s.state
+  SELECT ${partitionOr('s.partition', only)}, s.stream, s.version, s.state_version, s.state
   FROM json_to_recordset($19::json) AS s(
     partition smallint, stream text, version integer, state_version smallint, state jsonb)
   JOIN won w ON w.partition = s.partition
@@ -118,11 +121,12 @@ const deleteUnscheduled = (only: number | undefined): string => {
  * For a batch that writes nothing: whether what was decided still holds. A tenth of what an append of nothing costs.
  * Its rows are an append's.
  */
-export const checkSql = `
+export const checkSqlFor = (only?: number): string => `
 SELECT w.partition, bool_and(p.revision = w.revision) OVER (PARTITION BY w.together) AS won,
   p.revision = w.revision AS is_current, clock_timestamp() AS database_time, NULL AS known
 FROM unnest($1::smallint[], $2::bigint[], $3::smallint[]) AS w(partition, revision, together)
-JOIN partitions p USING (partition)`;
+JOIN partitions p ON p.partition = w.partition${andPartition('p', only)}`;
+export const checkSql = checkSqlFor();
 
 export interface AppendResultRow {
   partition: number;
@@ -206,6 +210,25 @@ export class AppendRows {
       numbers(heads.partition.filter((_, index) => heads.writes[index])),
       numbers(heads.group),
     ];
+  }
+}
+
+/** What a batch wants to append, by the statement that does it: one for all partitions, or one for each of them. */
+export class AppendStatements {
+  private readonly rows = new Map<Scope, AppendRows>();
+
+  constructor(private readonly areApart: boolean) {}
+
+  of(partition: number): AppendRows {
+    const scope = this.areApart ? partition : undefined;
+    let rows = this.rows.get(scope);
+    if (!rows) this.rows.set(scope, (rows = new AppendRows()));
+    return rows;
+  }
+
+  /** In the order of partitions, which is that of locks, also of commands' rows. */
+  inOrder(): AppendRows[] {
+    return [...this.rows].sort(([a = 0], [b = 0]) => a - b).map(([, rows]) => rows);
   }
 }
 

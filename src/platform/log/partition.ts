@@ -21,8 +21,41 @@ export function andPartition(table: string, only: number | undefined): string {
   return only === undefined ? '' : ` AND ${table}.partition = ${only}`;
 }
 
+/** The partition of what is inserted: of each row, or the one that the statement is about. */
+export function partitionOr(column: string, only: number | undefined): string {
+  return only === undefined ? column : String(only);
+}
+
+/**
+ * What one statement is about: one partition, which it then names as a constant, or any of them (undefined). Both are the
+ * same statement; under names of their own, for the server keeps a plan by the name.
+ */
+export type Scope = number | undefined;
+
+/** The scopes of what is asked of all partitions: one, or each of them. */
+export function scopesOf({ partitions, partitionsAreApart }: { partitions: number; partitionsAreApart: boolean }): readonly Scope[] {
+  return partitionsAreApart ? Array.from({ length: partitions }, (_, partition) => partition) : [undefined];
+}
+
+const texts = new Map<string, string>();
+
+export function scoped(name: string, sql: (only: Scope) => string, only: Scope): { name: string; text: string } {
+  const key = only === undefined ? name : `${name}-${only}`;
+  let text = texts.get(key);
+  if (!text) texts.set(key, (text = sql(only)));
+  return { name: key, text };
+}
+
 /** The partition that a command id names, `<partition>.<rest>`; undefined when it names none of this database. */
 export function partitionOfCommandId(commandId: string, partitions: number): number | undefined {
   const partition = /^(\d{1,3})\./.exec(commandId)?.[1];
   return partition !== undefined && Number(partition) < partitions ? Number(partition) : undefined;
+}
+
+/**
+ * The partition that a command's record is in: the one that its id names, so that whoever has the id finds it. Mostly its
+ * own. A key that a client may send again with something else in it, for another partition, has to be met all the same.
+ */
+export function homeOf({ commandId, record }: { commandId: string; record?: object }, own: number, partitions: number): number {
+  return (record && partitionOfCommandId(commandId, partitions)) ?? own;
 }

@@ -15,7 +15,7 @@ import { andPartition } from './partition.js';
 export const refreshSql = (only?: number): string => `
 WITH heads AS MATERIALIZED (
   SELECT p.partition, p.head, p.revision, p.recorded_at, k.known
-  FROM unnest($1::smallint[], $2::bigint[]) AS k(partition, known) JOIN partitions p USING (partition)
+  FROM unnest($1::smallint[], $2::bigint[]) AS k(partition, known) JOIN partitions p ON p.partition = k.partition${andPartition('p', only)}
 ), wanted AS MATERIALIZED (
   SELECT w.partition, w.stream, s.version, s.state
   FROM unnest($3::smallint[], $4::text[], $5::smallint[]) AS w(partition, stream, state_version)

@@ -2,20 +2,23 @@ import type pg from 'pg';
 import { OverloadedError, UnavailableError } from '../errors.js';
 import { faultPoint } from '../fault-points.js';
 import type { WriterMetrics } from '../observability/metrics.js';
-import { AppendRows, appendSql, checkSql, type AppendResultRow, type KnownCommand } from './append.js';
+import { AppendStatements, type AppendResultRow, type AppendRows, type KnownCommand } from './append.js';
 import type { EventCatalogue } from './catalogue.js';
 import type { DatabaseClock } from './database-clock.js';
 import { noParts, Rejection } from './decision.js';
 import type { Decide, DecideParts, Decision, DecisionContext, Part, PartsDecided, ScheduledCommand } from './decision.js';
-import { fenceSql, whoIsThereSql } from './fence.js';
 import { classify, type FailureKind } from './failures.js';
-import { partitionOf, partitionOfCommandId } from './partition.js';
+import type { WhoIsThereRow } from './fence.js';
+import { homeOf, partitionOf } from './partition.js';
 import type { EventMetadata, RecordedEvent } from './recorded-event.js';
-import { refreshSql, type RefreshRow } from './refresh.js';
+import type { RefreshRow } from './refresh.js';
 import { evolved, LayeredStates, MissingStateError, newState, StateCache, stateFromJson, stateToJson } from './states.js';
 import type { VersionedState } from './states.js';
+import { LogStatements } from './statements.js';
 import type { Stream } from './stream.js';
 import type { NewEvents } from './new-events.js';
+
+export { lockSql } from './fence.js';
 
 /** A command for the log: what it decides on, and the decision. */
 export interface Write<Answer = unknown> extends Part {
@@ -64,10 +67,7 @@ interface Step {
 
 interface Pending extends Step {
   readonly write: Write;
-  /**
-   * Where its record is: in the partition that its id names, so that whoever has the id finds it. Mostly its own. A key that
-   * a client may send again with something else in it, for another partition, has to be met all the same.
-   */
+  /** Where its record is (homeOf). */
   readonly home: number;
   readonly parts: readonly Step[];
   readonly promise: Promise<Outcome>;
@@ -100,7 +100,7 @@ interface Decided {
 }
 
 interface Round {
-  readonly rows: AppendRows;
+  readonly rows: AppendStatements;
   /** Per partition, the streams of which a snapshot is due. */
   readonly snapshotsDue: Map<number, Set<string>>;
   readonly decided: Map<number, Decided[]>;
@@ -110,6 +110,16 @@ interface Round {
   /** Partitions that take part together or not at all, as disjoint sets: from each to another of its group. Alone: absent. */
   readonly groups: Map<number, number>;
   readonly postponed: Pending[];
+}
+
+export interface WriterOptions {
+  readonly partitions: number;
+  readonly queueLimit: number;
+  readonly stateCacheBytes: number;
+  /** Whether its statements are about one partition each (statements.ts). Default: no. */
+  readonly areApart?: boolean;
+  /** Called after a commit that appended events. */
+  onCommitted(partitions: readonly number[]): void;
 }
 
 const maxBatchCommands = 500;
@@ -134,8 +144,13 @@ const maxRounds = 50;
  *
  * While one batch is being committed the next one gathers: the batch size follows the load, and no timer is needed.
  * After a lost race the next rounds lock first, so a slow process is not overtaken for ever.
+ *
+ * A process may have several of them, each for its partitions (lanes.ts). Where they have to speak of each partition in a
+ * statement of its own, a batch of several partitions is a transaction: it locks first, always, for it takes several round
+ * trips; what it decided then holds until the end, and only a command that was done before can make a statement lose.
  */
 export class LogWriter {
+  private readonly statements: LogStatements;
   private readonly cache: StateCache;
   private readonly views = new Map<number, PartitionView>();
   private readonly contention = new Map<number, number>();
@@ -150,14 +165,9 @@ export class LogWriter {
     private readonly newEvents: NewEvents,
     private readonly clock: DatabaseClock,
     private readonly metrics: WriterMetrics,
-    private readonly options: {
-      readonly partitions: number;
-      readonly queueLimit: number;
-      readonly stateCacheBytes: number;
-      /** Called after a commit that appended events. */
-      onCommitted(partitions: readonly number[]): void;
-    },
+    private readonly options: WriterOptions,
   ) {
+    this.statements = new LogStatements(options.areApart ?? false);
     this.cache = new StateCache(options.stateCacheBytes);
     metrics.watch(
       () => this.waiting.length,
@@ -223,7 +233,7 @@ export class LogWriter {
     return {
       write,
       partition,
-      home: (write.record && partitionOfCommandId(write.commandId, this.options.partitions)) ?? partition,
+      home: homeOf(write, partition, this.options.partitions),
       streams: [],
       extraStreams: [],
       parts: write.parts?.map((part) => this.step(part)) ?? noSteps,
@@ -304,21 +314,25 @@ export class LogWriter {
       }
     }
     const partitions = partitionsOf(todo);
-    const lockFirst = partitions.some((partition) => (this.contention.get(partition) ?? 0) > 0);
+    const { areApart } = this.statements;
+    const lockFirst = (areApart && partitions.length > 1) || partitions.some((partition) => (this.contention.get(partition) ?? 0) > 0);
     const started = performance.now();
     const client = await this.pool.connect();
     let failed: Error | undefined;
     try {
       if (lockFirst) {
         await client.query('BEGIN');
-        await client.query({ name: 'lock', text: lockSql, values: [partitions] });
+        await this.statements.lock(client, partitions);
         for (const partition of partitions) this.markStale(partition);
       }
       await this.refresh(client, partitions, todo);
       round.current = this.decide(todo);
       faultPoint('writer: before append');
-      const result = await this.append(client, round.current);
-      if (lockFirst) await client.query('COMMIT');
+      let result = await this.append(client, round.current);
+      // Each by itself, they know nothing of groups: all of them take effect, or none.
+      const hasLost = areApart && result.some(({ won }) => !won);
+      if (hasLost) result = result.map((row) => ({ ...row, won: false }));
+      if (lockFirst) await client.query(hasLost ? 'ROLLBACK' : 'COMMIT');
       faultPoint('writer: after append');
       this.metrics.commitSeconds.observe((performance.now() - started) / 1_000);
       return this.settle(round.current, result);
@@ -387,17 +401,9 @@ export class LogWriter {
     partitions: number[],
     missing: { partition: number; stream: Stream }[],
   ): Promise<void> {
-    const { rows } = await client.query<RefreshRow>({
-      ...statement('refresh', refreshSql, partitions),
-      values: [
-        partitions,
-        partitions.map((partition) => this.views.get(partition)?.head ?? -1),
-        missing.map((entry) => entry.partition),
-        missing.map((entry) => entry.stream.name),
-        missing.map((entry) => entry.stream.type.stateVersion),
-        maxMissedEvents + 1,
-      ],
-    });
+    const known = new Map(partitions.map((partition) => [partition, this.views.get(partition)?.head ?? -1]));
+    const wanted = missing.map(({ partition, stream: { name, type } }) => ({ partition, name, stateVersion: type.stateVersion }));
+    const rows = await this.statements.refresh(client, known, wanted, maxMissedEvents + 1);
     const states = new Map<string, VersionedState>();
     for (const { partition, stream } of missing) states.set(`${partition}/${stream.name}`, newState(stream));
     const missed = new Map<number, RecordedEvent[]>();
@@ -466,7 +472,7 @@ export class LogWriter {
 
   private decide(todo: Pending[]): Round {
     const round: Round = {
-      rows: new AppendRows(),
+      rows: new AppendStatements(this.statements.areApart),
       snapshotsDue: new Map(),
       decided: new Map(),
       layers: new Map(),
@@ -479,10 +485,10 @@ export class LogWriter {
     for (const pending of todo) this.decideOne(pending, round, writes);
     for (const [partition, names] of round.snapshotsDue) {
       const layer = round.layers.get(partition)!;
-      for (const name of names) round.rows.snapshots.push(snapshotJson(partition, layer.noteSnapshot(name)));
+      for (const name of names) round.rows.of(partition).snapshots.push(snapshotJson(partition, layer.noteSnapshot(name)));
     }
-    const { heads } = round.rows;
     for (const [partition, view] of round.expected) {
+      const { heads } = round.rows.of(partition);
       heads.partition.push(partition);
       heads.revision.push(view.revision);
       heads.head.push(view.head + round.events.get(partition)!.length);
@@ -561,7 +567,7 @@ export class LogWriter {
         this.layerOf(home, round);
         link(partition, home, round.groups);
       }
-      round.rows.commands.push(recordJson(write, home, outcome, first));
+      round.rows.of(home).commands.push(recordJson(write, home, outcome, first));
       writes.add(home);
     }
     round.decided.get(partition)!.push({ pending, outcome, taken });
@@ -578,25 +584,26 @@ export class LogWriter {
     const { write, partition } = step;
     const { head, recordedAt } = round.expected.get(partition)!;
     const events = round.events.get(partition)!;
+    const rows = round.rows.of(partition);
     const metadata: EventMetadata = { commandId: write.commandId, ...write.metadata };
     const due = round.snapshotsDue.get(partition)!;
     decision.events.forEach((event, index) => {
       const entries = touched[index]!;
       const position = head + events.length + 1;
       events.push({ partition, position, type: event.type, data: event.data, metadata, recordedAt });
-      addEvent(round.rows, partition, position, event, entries, metadata);
+      addEvent(rows, partition, position, event, entries, metadata);
       for (const entry of entries) {
         if (entry.version - entry.snapshotVersion >= snapshotEveryVersions) due.add(entry.stream.name);
       }
     });
     for (const command of decision.schedule ?? []) {
-      round.rows.scheduled.push(scheduledJson(partition, command, cause.correlationId ?? commandId, write.commandId));
+      rows.scheduled.push(scheduledJson(partition, command, cause.correlationId ?? commandId, write.commandId));
     }
     for (const key of decision.unschedule ?? []) {
       // A deadline that has come completes its own row.
       if (`${partition}.${key}` === commandId) continue;
-      round.rows.unscheduled.partition.push(partition);
-      round.rows.unscheduled.commandId.push(`${partition}.${key}`);
+      rows.unscheduled.partition.push(partition);
+      rows.unscheduled.commandId.push(`${partition}.${key}`);
     }
     return touched.length > 0 || Boolean(decision.schedule?.length || decision.unschedule?.length);
   }
@@ -604,16 +611,7 @@ export class LogWriter {
   // ---- append and settle
 
   private async append(client: pg.PoolClient, round: Round): Promise<AppendResultRow[]> {
-    if (round.expected.size === 0) return [];
-    const { rows } = round;
-    const { heads } = rows;
-    return (
-      await client.query<AppendResultRow>(
-        rows.isEmpty
-          ? { name: 'check', text: checkSql, values: [heads.partition, heads.revision, heads.group] }
-          : { ...statement('append', appendSql, heads.partition), values: rows.parameters() },
-      )
-    ).rows;
+    return round.expected.size === 0 ? [] : this.statements.append(client, round.rows.inOrder());
   }
 
   /** Answers the callers whose partition took part; returns the commands of the next round. */
@@ -652,8 +650,8 @@ export class LogWriter {
   private keep(partition: number, round: Round): void {
     const { head, revision, recordedAtMs } = round.expected.get(partition)!;
     const events = round.events.get(partition)!;
-    const index = round.rows.heads.partition.indexOf(partition);
-    const wrote = round.rows.heads.writes[index]!;
+    const { heads } = round.rows.of(partition);
+    const wrote = heads.writes[heads.partition.indexOf(partition)]!;
     this.views.set(partition, {
       head: head + events.length,
       revision: wrote ? revision + 1 : revision,
@@ -746,13 +744,12 @@ export class LogWriter {
       if (event && !pending.write.record) unsure.push({ pending, outcome, event });
     }
     const partitions = [...round.expected.keys()].sort((a, b) => a - b);
-    const places = [unsure.map(({ event }) => event.partition), unsure.map(({ event }) => event.position)];
     const client = await this.pool.connect();
-    let there: { partition: number; position: number; command_id: string }[];
+    let there: WhoIsThereRow[];
     try {
       await client.query('BEGIN');
-      await client.query(fenceSql, [partitions]);
-      there = (await client.query<(typeof there)[number]>(whoIsThereSql, places)).rows;
+      await this.statements.fence(client, partitions);
+      there = await this.statements.whoIsThere(client, unsure.map(({ event }) => event));
       await client.query('COMMIT');
       client.release();
     } catch (error) {
@@ -856,19 +853,6 @@ function groupOf(partition: number, groups: ReadonlyMap<number, number>): number
 
 function link(a: number, b: number, groups: Map<number, number>): void {
   groups.set(groupOf(a, groups), groupOf(b, groups));
-}
-
-export const lockSql = 'SELECT partition FROM partitions WHERE partition = ANY ($1::smallint[]) ORDER BY partition FOR UPDATE';
-
-const texts = new Map<string, string>();
-
-/** A statement for any partitions, or for the one that it is about. */
-function statement(name: string, sql: (only?: number) => string, partitions: readonly number[]): { name: string; text: string } {
-  const [only, ...others] = partitions;
-  const key = others.length > 0 ? name : `${name}-${only}`;
-  let text = texts.get(key);
-  if (!text) texts.set(key, (text = sql(others.length > 0 ? undefined : only)));
-  return { name: key, text };
 }
 
 /** A second caller with the same key while the first is under way gets the first one's answer. */

@@ -56,8 +56,12 @@ export class WriterMetrics {
   readonly failures: Counter<'kind'>;
   readonly resolvedLost: Counter<'outcome'>;
 
-  constructor(private readonly registry: Registry) {
+  private readonly loops: { queueLength(): number; stateBytes(): number }[] = [];
+
+  constructor(registry: Registry) {
     const registers = [registry];
+    const { loops } = this;
+    const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
     this.batchCommands = new Histogram({
       name: 'rialto_writer_batch_commands',
       help: 'Commands per batch of the log writer.',
@@ -97,26 +101,27 @@ export class WriterMetrics {
       labelNames: ['outcome'],
       registers,
     });
-  }
-
-  watch(queueLength: () => number, stateBytes: () => number): void {
-    const { registry } = this;
     new Gauge({
       name: 'rialto_writer_queue_commands',
       help: 'Commands waiting for the log writer.',
-      registers: [registry],
+      registers,
       collect() {
-        this.set(queueLength());
+        this.set(sum(loops.map((loop) => loop.queueLength())));
       },
     });
     new Gauge({
       name: 'rialto_state_cache_bytes',
       help: 'Estimated memory of the states held.',
-      registers: [registry],
+      registers,
       collect() {
-        this.set(stateBytes());
+        this.set(sum(loops.map((loop) => loop.stateBytes())));
       },
     });
+  }
+
+  /** Of each loop that writes. */
+  watch(queueLength: () => number, stateBytes: () => number): void {
+    this.loops.push({ queueLength, stateBytes });
   }
 }
 
