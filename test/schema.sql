@@ -226,4 +226,15 @@ AS $function$
           'createdAt', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))::text
       $function$
 ;
+FUNCTION lock_partitions(smallint[])
+CREATE OR REPLACE FUNCTION public.lock_partitions(wanted smallint[])
+ RETURNS TABLE(partition smallint, revision bigint)
+ LANGUAGE plpgsql
+ STRICT ROWS 16
+AS $function$
+      BEGIN
+        RETURN QUERY
+          SELECT p.partition, p.revision FROM partitions p WHERE p.partition = ANY (wanted) ORDER BY p.partition FOR UPDATE;
+      END $function$
+;
 SEQUENCE migrations_id_seq;

@@ -5,6 +5,7 @@ import { InventoryViews1700000000004 } from './0004-inventory-views.js';
 import { OrderingViews1700000000005 } from './0005-ordering-views.js';
 import { CatalogLists1700000000006 } from './0006-catalog-lists.js';
 import { LedgerStatements1700000000007 } from './0007-ledger-statements.js';
+import { LockPartitions1700000000008 } from './0008-lock-partitions.js';
 
 /** In the order they run. Append only: what has run somewhere is never edited. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   OrderingViews1700000000005,
   CatalogLists1700000000006,
   LedgerStatements1700000000007,
+  LockPartitions1700000000008,
 ];

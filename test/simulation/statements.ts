@@ -1,7 +1,6 @@
 import { appendSql, checkSql } from '../../src/platform/log/append.js';
-import { fenceSql, whoIsThereSql } from '../../src/platform/log/fence.js';
+import { fenceSql, lockSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
-import { lockSql } from '../../src/platform/log/writer.js';
 import { acceptSql, claimSql, giveBackSql, nextDueSql, redriveSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
 import {
   claimCheckpointsSql,

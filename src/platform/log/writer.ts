@@ -18,8 +18,6 @@ import { LogStatements } from './statements.js';
 import type { Stream } from './stream.js';
 import type { NewEvents } from './new-events.js';
 
-export { lockSql } from './fence.js';
-
 /** A command for the log: what it decides on, and the decision. */
 export interface Write<Answer = unknown> extends Part {
   /** The command's stored name, e.g. `ledger.post-transaction`. */
