@@ -234,12 +234,12 @@ describe('A front end and a worker', () => {
 
     test('need no sweep for the work to be done', () => needNoSweep(pool, postgres.url, 'told-by-redis', { REDIS_URL: redis.url }));
 
-    test.each<[string, () => Promise<unknown>, () => Promise<unknown>, number?]>([
-      ['is erased', () => redis.command('FLUSHALL'), () => redis.command('FLUSHALL')],
-      ['is killed and comes back', () => redis.kill(), () => redis.start()],
+    test.each<[string, () => Promise<unknown>, () => Promise<unknown>, number]>([
+      ['is erased', () => redis.command('FLUSHALL'), () => redis.command('FLUSHALL'), longerThanAnAnswerMs],
+      ['is killed and comes back', () => redis.kill(), () => redis.start(), longerThanAnAnswerMs],
       ['is frozen for a minute', async () => redis.freeze(), async () => redis.thaw(), longerThanAnyLimitMs],
-      ['can only be read', () => redis.command('REPLICAOF', '127.0.0.1', 1), () => redis.command('REPLICAOF', 'NO', 'ONE')],
-      ['is full', () => redis.command('CONFIG', 'SET', 'maxmemory', 1), () => redis.command('CONFIG', 'SET', 'maxmemory', 0)],
+      ['can only be read', () => redis.command('REPLICAOF', '127.0.0.1', 1), () => redis.command('REPLICAOF', 'NO', 'ONE'), longerThanAnAnswerMs],
+      ['is full', () => redis.command('CONFIG', 'SET', 'maxmemory', 1), () => redis.command('CONFIG', 'SET', 'maxmemory', 0), longerThanAnAnswerMs],
     ])('lose, repeat and delay nothing while it %s', async (_, harm, heal, forMs) => {
       await areDoneOnce(pool, await pair.suffers(harm, heal, forMs));
       expect(await longestWaitMs(pool)).toBeLessThan(longestStallMs);
