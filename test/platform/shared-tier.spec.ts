@@ -27,6 +27,11 @@ class SilentServer {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** Somebody has connected. That takes time, which no test says when it passes. */
+  async isConnected(): Promise<void> {
+    while (this.sockets.size === 0) await turn();
+  }
+
   stop(): void {
     for (const socket of this.sockets) socket.destroy();
     this.server.close();
@@ -66,6 +71,7 @@ describe.each(['redis', 'memcached'])('The shared tier on a %s that is silent', 
   }
 
   async function pass(ms: number): Promise<void> {
+    await silent.isConnected();
     await settle();
     jest.advanceTimersByTime(ms);
     await settle();
