@@ -40,9 +40,18 @@ describe('However the statements, answers and failures of several processes inte
   });
 });
 
+/**
+ * Found after thousands of interleavings, by lot: one in seven runs of 55 s on a busy machine, which has 300 a second, did
+ * without. The others take a second or two.
+ */
+const rare: readonly string[] = [
+  'looks for what a lost statement did while that may still be under way',
+  'answers what it has only looked up without asking whether it still holds',
+] satisfies (keyof typeof mutants)[];
+
 describe('The simulation finds out a heart that', () => {
-  test.each(Object.entries(mutants))('%s', async (_name, sabotage) => {
-    const { firstSeed, violations } = await simulate({ seconds: 55, sabotage });
+  test.each(Object.entries(mutants))('%s', async (name, sabotage) => {
+    const { firstSeed, violations } = await simulate({ seconds: rare.includes(name) ? 300 : 55, sabotage });
     expect({ firstSeed, violations }).toEqual({ firstSeed, violations: [expect.anything()] });
-  });
+  }, 310_000);
 });
