@@ -10,6 +10,9 @@ import { stream, type Event, type EventModule, type Stream, type StreamType } fr
 import { NewEvents } from '../../src/platform/log/new-events.js';
 import { LogWriter, type Outcome, type Write } from '../../src/platform/log/writer.js';
 import { WriterMetrics } from '../../src/platform/observability/metrics.js';
+import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
+import { readLog } from '../chaos/log-contents.js';
+import type { TestDatabase } from '../support/database.js';
 
 /** The smallest module: counters that can be counted up, and never below zero. */
 export type Counted = Event<'test.counted.v2', { counter: string; by: number }>;
@@ -161,3 +164,12 @@ export function startWriter(url: string, options: { stateCacheBytes?: number; qu
 }
 
 export type TestWriter = ReturnType<typeof startWriter>;
+
+/** Ends a test's writers and its database. Whatever else the test looks at: there is no gap in the log, and nothing twice. */
+export async function endWith(database: TestDatabase, writers: readonly TestWriter[]): Promise<void> {
+  const log = await readLog(database.pool);
+  const wrong = [gapsInPositions(log), gapsInVersions(log), commandsDoneTwice(log)].flat();
+  await Promise.all(writers.map((writer) => writer.close()));
+  await database.drop();
+  expect(wrong).toEqual([]);
+}

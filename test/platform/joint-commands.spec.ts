@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import type { DecideParts } from '../../src/platform/log/decision.js';
 import type { Write } from '../../src/platform/log/writer.js';
-import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
 import { readLog } from '../chaos/log-contents.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { answerOf, count, countAll, look, modes, newCommandId, startWriter, type TestWriter } from './counters.js';
+import { answerOf, count, countAll, endWith, look, modes, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 describe.each(modes)('A command that takes others along, with %s', (_name, lanes) => {
   let database: TestDatabase;
@@ -16,13 +15,7 @@ describe.each(modes)('A command that takes others along, with %s', (_name, lanes
     writers = [];
   });
 
-  afterEach(async () => {
-    const log = await readLog(database.pool);
-    const wrong = [gapsInPositions(log), gapsInVersions(log), commandsDoneTwice(log)].flat();
-    await Promise.all(writers.map((writer) => writer.close()));
-    await database.drop();
-    expect(wrong).toEqual([]);
-  });
+  afterEach(() => endWith(database, writers));
 
   const start = (url = database.url) => {
     const writer = startWriter(url, { lanes });

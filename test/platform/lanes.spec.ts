@@ -1,13 +1,11 @@
 import fc from 'fast-check';
-import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
-import { readLog } from '../chaos/log-contents.js';
 import { HttpClient, type Answer } from '../support/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { startRialto } from '../support/server.js';
 import { Shop } from '../support/shop.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { tool } from '../support/tool.js';
-import { answerOf, count, countAll, counter, newCommandId, startWriter, type TestWriter } from './counters.js';
+import { answerOf, count, countAll, counter, endWith, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 // Two servers and a tool are started, on a machine that may be busy.
 jest.setTimeout(180_000);
@@ -22,13 +20,7 @@ describe('Lanes', () => {
     writers = [];
   });
 
-  afterEach(async () => {
-    const log = await readLog(database.pool);
-    const wrong = [gapsInPositions(log), gapsInVersions(log), commandsDoneTwice(log)].flat();
-    await Promise.all(writers.map((writer) => writer.close()));
-    await database.drop();
-    expect(wrong).toEqual([]);
-  });
+  afterEach(() => endWith(database, writers));
 
   const start = (lanes: number, url = database.url) => {
     const writer = startWriter(url, { lanes });

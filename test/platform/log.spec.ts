@@ -5,11 +5,10 @@ import { UnknownEventError } from '../../src/platform/log/catalogue.js';
 import { loopsOf } from '../../src/platform/log/lanes.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import type { Write } from '../../src/platform/log/writer.js';
-import { commandsDoneTwice, gapsInPositions, gapsInVersions } from '../chaos/checkers.js';
 import { readLog } from '../chaos/log-contents.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { answerOf, count, counter, look, modes, move, newCommandId, startWriter, type TestWriter } from './counters.js';
+import { answerOf, count, counter, endWith, look, modes, move, newCommandId, startWriter, type TestWriter } from './counters.js';
 
 describe.each(modes)('The log writer, with %s', (_name, lanes) => {
   let database: TestDatabase;
@@ -20,14 +19,7 @@ describe.each(modes)('The log writer, with %s', (_name, lanes) => {
     writers = [];
   });
 
-  afterEach(async () => {
-    // Whatever else a test looks at: no gap, nothing twice.
-    const log = await readLog(database.pool);
-    const wrong = [gapsInPositions(log), gapsInVersions(log), commandsDoneTwice(log)].flat();
-    await Promise.all(writers.map((writer) => writer.close()));
-    await database.drop();
-    expect(wrong).toEqual([]);
-  });
+  afterEach(() => endWith(database, writers));
 
   const start = (options?: Parameters<typeof startWriter>[1], url = database.url) => {
     const writer = startWriter(url, { lanes, ...options });

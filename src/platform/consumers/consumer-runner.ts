@@ -9,7 +9,7 @@ import { lateMs, type Found } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
 import { createCheckpointsSql, moveCheckpointsSql, recordFailureSql, type ClaimedCheckpoint, type StoredEventRow } from './checkpoints.js';
 import type { Announcer, Consumer, Move } from './consumer.js';
-import { together, type Following } from './following.js';
+import { together, type Following, type Unread } from './following.js';
 import { keyHash } from './key-hash.js';
 import { TailBuffer, type Stretch } from './tail-buffer.js';
 
@@ -214,7 +214,7 @@ export class ConsumerRunner {
   ): Promise<Tail> {
     const stretches = new Map<number, Stretch>();
     const unfinished = new Set<number>();
-    const unread: { partition: number; position: number; head: number }[] = [];
+    const unread: Unread[] = [];
     for (const [partition, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.partition)) {
       const position = Math.min(...checkpoints.map((checkpoint) => checkpoint.position));
       const held = this.tail.after(partition, position, limit);

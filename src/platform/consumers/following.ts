@@ -14,7 +14,7 @@ import {
 type Sql = Pick<pg.ClientBase, 'query'>;
 
 /** What follows a checkpoint, up to the head that was known when it was claimed. */
-export interface Stretch {
+export interface Unread {
   readonly partition: number;
   readonly position: number;
   readonly head: number;
@@ -24,7 +24,7 @@ export interface Stretch {
 export interface Following {
   lookForNews(sql: Sql, consumers: readonly string[]): Promise<{ now: Date; is_news: boolean }>;
   claim(sql: Sql, consumers: readonly string[]): Promise<ClaimedCheckpoint[]>;
-  read(sql: Sql, stretches: readonly Stretch[], perPartition: number, passedOver: readonly string[]): Promise<StoredEventRow[]>;
+  read(sql: Sql, unread: readonly Unread[], perPartition: number, passedOver: readonly string[]): Promise<StoredEventRow[]>;
 }
 
 /** A statement for all partitions: the cheapest, where the log is on one server. */
@@ -37,8 +37,8 @@ export const together: Following = {
     const claim = { name: 'claim-checkpoints', text: claimCheckpointsSql, values: [consumers] };
     return (await sql.query<ClaimedCheckpoint>(claim)).rows;
   },
-  async read(sql, stretches, perPartition, passedOver) {
-    const values = [...columnsOf(stretches), perPartition, passedOver];
+  async read(sql, unread, perPartition, passedOver) {
+    const values = [...columnsOf(unread), perPartition, passedOver];
     return (await sql.query<StoredEventRow>({ name: 'read-events', text: readEventsSql, values })).rows;
   },
 };
@@ -58,9 +58,9 @@ export const apart: Following = {
     const claim = { name: 'claim-checkpoints-up-to', text: claimCheckpointsUpToSql, values };
     return (await sql.query<ClaimedCheckpoint>(claim)).rows;
   },
-  async read(sql, stretches, perPartition, passedOver) {
+  async read(sql, unread, perPartition, passedOver) {
     const results = await Promise.all(
-      stretches.map(({ partition, position, head }) =>
+      unread.map(({ partition, position, head }) =>
         sql.query<StoredEventRow>({ name: 'read-events-of-one', text: readEventsOfOneSql, values: [partition, position, head, perPartition, passedOver] }),
       ),
     );
@@ -73,6 +73,6 @@ async function headsOf(sql: Sql): Promise<[partitions: number[], heads: number[]
   return [rows.map(({ partition }) => partition), rows.map(({ head }) => head)];
 }
 
-function columnsOf(stretches: readonly Stretch[]): [partitions: number[], positions: number[], heads: number[]] {
-  return [stretches.map(({ partition }) => partition), stretches.map(({ position }) => position), stretches.map(({ head }) => head)];
+function columnsOf(unread: readonly Unread[]): [partitions: number[], positions: number[], heads: number[]] {
+  return [unread.map(({ partition }) => partition), unread.map(({ position }) => position), unread.map(({ head }) => head)];
 }
