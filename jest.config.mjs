@@ -12,7 +12,8 @@ export default {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
-  testTimeout: 60_000,
+  // No test measures time: this ends what hangs, also on a machine that others keep busy.
+  testTimeout: 120_000,
   // The suites start real servers; more workers than cores only makes each of them slower.
   maxWorkers: 2,
 };

@@ -8,7 +8,7 @@ export const root = fileURLToPath(new URL('../../', `file://${__filename}`));
 export function runNode(
   args: readonly string[],
   cwd = root,
-  { timeout = 50_000, env = process.env }: { timeout?: number; env?: NodeJS.ProcessEnv } = {},
+  { timeout = 100_000, env = process.env }: { timeout?: number; env?: NodeJS.ProcessEnv } = {},
 ): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], timeout });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 
 const main = join(process.cwd(), 'dist', 'main.js');
@@ -42,7 +42,7 @@ export class RialtoServer {
       stream.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     }
     // It closes when the process is killed, which may come as an error.
-    child.stdio[3]!.on('error', () => undefined);
+    (child.stdio[3] as Socket).on('error', () => undefined).resume();
   }
 
   /** Starts and resolves when the process says that it is ready. */

@@ -97,7 +97,7 @@ export class TcpProxy {
   }
 
   private pass(client: Socket): void {
-    if (this.refusing) return void client.resetAndDestroy();
+    if (this.refusing) return void reset(client);
     const server = connect(this.target);
     this.pairs.set(client, server);
     let greeting: string | undefined;
@@ -137,7 +137,7 @@ export class TcpProxy {
   }
 
   private finish(cut: Cut & { done(): void }, client: Socket, server: Socket): void {
-    client.resetAndDestroy();
+    reset(client);
     // What is still to be sent is sent: the server has the message, whoever asked for it is gone.
     server.end();
     cut.done();
@@ -145,6 +145,15 @@ export class TcpProxy {
 }
 
 function breakBoth(client: Socket, server: Socket): void {
-  client.resetAndDestroy();
-  server.resetAndDestroy();
+  reset(client);
+  reset(server);
+}
+
+/**
+ * Node can not reset a socket whose own end waits for what was written before it: libuv refuses, the connection stays
+ * open for good, and the process never comes to its end (seen with Node 20.20).
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
