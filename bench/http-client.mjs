@@ -11,17 +11,24 @@ export class Connection {
   #bodyStart = 0;
   #end = 0;
   #waiting = null;
+  #to;
 
   static async open(host, port) {
     const connection = new Connection();
-    await new Promise((resolve, reject) => {
-      connection.#socket = net.connect({ host, port, noDelay: true }, resolve);
-      connection.#socket.once('error', reject);
-    });
-    connection.#socket.on('data', (chunk) => connection.#receive(chunk));
-    connection.#socket.on('error', (error) => connection.#fail(error.message));
-    connection.#socket.on('close', () => connection.#fail('the server closed the connection'));
+    await connection.#connect({ host, port, noDelay: true });
     return connection;
+  }
+
+  async #connect(to) {
+    const socket = net.connect(to);
+    await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    this.#to = to;
+    this.#socket = socket;
+    // What happens to a connection that another has replaced is nothing to us.
+    const ofThis = (react) => (what) => socket === this.#socket && react(what);
+    socket.on('data', ofThis((chunk) => this.#receive(chunk)));
+    socket.on('error', ofThis((error) => this.#fail(error.message)));
+    socket.on('close', ofThis(() => this.#fail('the server closed the connection')));
   }
 
   /** `onAnswer(status, text, bodyStart)`: the whole answer as text. Status 0: none came, and why. */
@@ -53,7 +60,11 @@ export class Connection {
     this.#text = '';
     this.#end = 0;
     this.#waiting = null;
-    onAnswer?.(Number(text.slice(9, 12)), text, this.#bodyStart);
+    const answer = () => onAnswer?.(Number(text.slice(9, 12)), text, this.#bodyStart);
+    // nginx ends a connection after a thousand requests, and says so in the last answer.
+    if (!/\r\nconnection: *close/i.test(text.slice(0, this.#bodyStart))) return answer();
+    this.#socket.destroy();
+    this.#connect(this.#to).then(answer, (error) => onAnswer?.(0, error.message, 0));
   }
 
   #fail(reason) {
