@@ -150,7 +150,7 @@ function breakBoth(client: Socket, server: Socket): void {
 }
 
 /**
- * Node can not reset a socket whose own end waits for what was written before it: libuv refuses, the connection stays
+ * Node can not reset a socket whose shutdown is still under way: libuv refuses (EINVAL), the connection stays
  * open for good, and the process never comes to its end (seen with Node 20.20).
  */
 function reset(socket: Socket): void {
