@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { HttpClient, type Answer } from '../support/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilPasses } from '../support/eventually.js';
 import { startRialto } from '../support/server.js';
 import { Shop } from '../support/shop.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -173,8 +174,10 @@ describe('Lanes', () => {
       const sold = answers.filter(({ status }) => status === 201).length;
       expect(sold).toBeGreaterThan(50);
       expect(answers.filter(({ status }) => status !== 201).every(({ body }) => body.code === 'insufficient-stock')).toBe(true);
-      const left = await Promise.all(skus.map((sku) => shops[1]!.stock(sku)));
-      expect(left.reduce((sum, { available }) => sum + available, 0)).toBe(120 - 2 * sold);
+      await untilPasses(async () => {
+        const left = await Promise.all(skus.map((sku) => shops[1]!.stock(sku)));
+        expect(left.reduce((sum, { available }) => sum + available, 0)).toBe(120 - 2 * sold);
+      });
     } finally {
       for (const http of https) http.close();
       await Promise.all(servers.map((server) => server.stop()));

@@ -60,7 +60,7 @@ class Tally {
   @Saga()
   tally(events$: Observable<EventOf<typeof Tally, Counted>>): Observable<CommandRequest> {
     return events$.pipe(
-      filter(({ data }) => data.counter !== 'tally'),
+      filter(({ data }) => !data.counter.startsWith('tally')),
       map(() => request(Count, { name: 'tally', by: 1 })),
     );
   }
@@ -308,8 +308,8 @@ describe.each(modes)('A saga, with %s', (_name, lanes) => {
       await history(process);
       await step(process);
       expect(await process.value('a-echo')).toBe(3);
-      const { rows } = await database.pool.query('SELECT consumer, position::int, failed_position::int, error, attempts FROM checkpoints WHERE failed_position IS NOT NULL');
-      expect(rows).toEqual([{ consumer: 'test.echo', position: 2, failed_position: 3, error: '13 is unlucky', attempts: 1 }]);
+      const { rows } = await database.pool.query('SELECT consumer, position::int, failed_position::int, error FROM checkpoints WHERE failed_position IS NOT NULL');
+      expect(rows).toEqual([{ consumer: 'test.echo', position: 2, failed_position: 3, error: '13 is unlucky' }]);
       await step(process);
       expect(await process.value('tally')).toBe(6);
     });
