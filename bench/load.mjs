@@ -43,6 +43,12 @@ function randomPosting(accounts) {
   return posting(`a${source}`, `a${destination}`);
 }
 
+/** Account a0 pays and is paid in turn, by a random other one. */
+function hotPosting(job, n) {
+  const other = `a${1 + random(job.accounts - 1)}`;
+  return n % 2 ? posting('a0', other) : posting(other, 'a0');
+}
+
 /** Each makes the function that builds request number n of a job. */
 const traffics = {
   openAccounts: (job) => (n) =>
@@ -56,11 +62,7 @@ const traffics = {
     return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
   },
   transfer: (job) => (n) => write(job, n, `${ledger}/transactions`, randomPosting(job.accounts)),
-  /** Account a0 pays and is paid in turn, by a random other one. */
-  hotTransfer: (job) => (n) => {
-    const other = `a${1 + random(job.accounts - 1)}`;
-    return write(job, n, `${ledger}/transactions`, n % 2 ? posting('a0', other) : posting(other, 'a0'));
-  },
+  hotTransfer: (job) => (n) => write(job, n, `${ledger}/transactions`, hotPosting(job, n)),
   /** With `Prefer: respond-async`: counted when they are stored. */
   acceptTransfer: (job) => (n) =>
     write(job, n, `${ledger}/transactions`, randomPosting(job.accounts), 'prefer: respond-async\r\n'),
@@ -72,6 +74,10 @@ const traffics = {
   },
   bulk: (job) => (n) => {
     const items = Array.from({ length: job.items }, () => randomPosting(job.accounts));
+    return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
+  },
+  hotBulk: (job) => (n) => {
+    const items = Array.from({ length: job.items }, (_, index) => hotPosting(job, index));
     return write(job, n, `${ledger}/transactions/bulk`, `[${items.join()}]`);
   },
   read: (job) => () => readAccount(job, `a${random(job.accounts)}`),
@@ -94,7 +100,7 @@ const searches = [
   ({ variants }) => `minPrice=${variants[0].price.amount}&sort=price&currency=EUR`,
 ];
 
-const bulky = ['fund', 'bulk'];
+const bulky = ['fund', 'bulk', 'hotBulk'];
 /** What an answer must say where not everything below 300 is good: an order that is still waited for is no confirmed one. */
 const wantedStatus = { order: 201, hotOrder: 201, placeOrder: 202, acceptTransfer: 202 };
 

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { root, runNode } from '../support/command.js';
 import { type TestDatabase, createTestDatabase } from '../support/database.js';
 import { DockerBuild, type Stage, bytesIn } from '../support/dockerfile.js';
@@ -14,9 +15,10 @@ const megabyte = 1_048_576;
 // It installs everything twice over, from the registry or npm's cache.
 jest.setTimeout(900_000);
 
-/** docker/Dockerfile, its steps executed in empty directories: there is no engine where these tests run. */
+/** docker/Dockerfile, its steps executed in empty directories by the image's Node: there is no engine where these tests run. */
 describe('The image', () => {
   let directory: string;
+  let node: string;
   let image: Stage;
   let database: TestDatabase;
   let container: ChildProcess | undefined;
@@ -27,6 +29,7 @@ describe('The image', () => {
     await chmod(directory, 0o755);
     database = await createTestDatabase('template1');
     const build = await DockerBuild.of('docker/Dockerfile', directory);
+    node = build.node;
     await build.run('build');
     image = await build.run('node');
   });
@@ -43,13 +46,18 @@ describe('The image', () => {
   const run = (words: readonly string[], env: Record<string, string>) => {
     const isRoot = process.getuid!() === 0;
     const [program, ...args] = words;
-    return spawn(program === 'node' ? process.execPath : program!, args, {
+    return spawn(program === 'node' ? node : program!, args, {
       cwd: app(),
       env: { ...image.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(isRoot && { uid: Number(image.user), gid: Number(image.user) }),
     });
   };
+
+  test('has the Node that it names', async () => {
+    const [{ stdout }, dockerfile] = await Promise.all([promisify(execFile)(node, ['--version']), readFile(join(root, 'docker/Dockerfile'), 'utf8')]);
+    expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${/^v(\d+)\./.exec(stdout)![1]}-`);
+  });
 
   test('is made of production dependencies, without the PostgreSQL for those who have none', async () => {
     const { packages } = JSON.parse(await readFile(join(app(), 'node_modules/.package-lock.json'), 'utf8'));

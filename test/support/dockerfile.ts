@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { chmod, cp, mkdir, readFile, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Dockerfile, DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast';
 import { root } from './command.js';
 
@@ -18,8 +18,8 @@ export interface Stage {
 
 /**
  * Does what `docker build` would do with a Dockerfile's stages, without containers: each gets an empty directory, COPY
- * takes from the repository what .dockerignore lets through, RUN is run by the shell. Base images are whatever this
- * machine is: programs come from PATH. Instructions and forms that it does not know are refused.
+ * takes from the repository what .dockerignore lets through, RUN is run by the shell. Of the base images there is the
+ * Node of their series; other programs come from this machine. Instructions and forms that it does not know are refused.
  */
 export class DockerBuild {
   private readonly stages = new Map<string, Stage>();
@@ -28,12 +28,17 @@ export class DockerBuild {
     private readonly directory: string,
     private readonly dockerfile: Dockerfile,
     private readonly ignore: readonly string[],
+    /** The image's Node. */
+    readonly node: string,
   ) {}
 
   static async of(file: string, directory: string): Promise<DockerBuild> {
     const dockerfile = DockerfileParser.parse(await readFile(join(root, file), 'utf8'));
     const ignore = (await readFile(join(root, '.dockerignore'), 'utf8')).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-    return new DockerBuild(directory, dockerfile, ignore);
+    const nodeImage = dockerfile.getInitialARGs().find((arg) => arg.getProperty()?.getName() === 'NODE_IMAGE');
+    const series = /^node:(\d+)-/.exec(nodeImage?.getProperty()?.getValue() ?? '')?.[1];
+    if (!series) throw new Error('NODE_IMAGE names no series of Node');
+    return new DockerBuild(directory, dockerfile, ignore, await installNode(series, directory));
   }
 
   async run(name: string): Promise<Stage> {
@@ -70,7 +75,7 @@ export class DockerBuild {
           await this.copy(instruction, words, stage);
           break;
         case 'RUN':
-          await runInShell(text, stage);
+          await runInShell(text, join(stage.directory, stage.workdir), { ...this.env(), ...stage.env });
           break;
         case 'USER':
           stage.user = words[0]!;
@@ -95,6 +100,12 @@ export class DockerBuild {
     }
     this.stages.set(name, stage);
     return stage;
+  }
+
+  /** With what npm's steps are run: the image's Node, and from whoever runs the test where npm's registry and its cache are. */
+  private env(): NodeJS.ProcessEnv {
+    const npm = Object.entries(process.env).filter(([name]) => /^(npm_config_(registry|cache|userconfig)|NODE_EXTRA_CA_CERTS)$/i.test(name));
+    return { PATH: `${dirname(this.node)}:${process.env.PATH}`, HOME: process.env.HOME, ...Object.fromEntries(npm) };
   }
 
   private async copy(instruction: Instruction, words: string[], stage: Stage): Promise<void> {
@@ -132,14 +143,15 @@ function wordsOf(instruction: Instruction): string[] {
   return (instruction as JSONInstruction).getJSONStrings().map((word) => word.getJSONValue());
 }
 
-/** Settings of npm come from whoever runs the test: where its registry and its cache are. */
-async function runInShell(text: string, { directory, workdir, env }: Stage): Promise<void> {
-  const npm = Object.entries(process.env).filter(([name]) => /^npm_config_(registry|cache|userconfig)$/i.test(name));
-  const child = spawn('/bin/sh', ['-c', text], {
-    cwd: join(directory, workdir),
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(npm), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+/** The newest Node of a series. npm has the binaries that are in the images as packages, one for each kind of machine. */
+async function installNode(series: string, directory: string): Promise<string> {
+  const name = `node-${process.platform}-${process.arch}`;
+  await runInShell(`npm install --prefix . --no-save --no-audit --no-fund ${name}@${series}`, directory, process.env);
+  return join(directory, 'node_modules', name, 'bin', 'node');
+}
+
+async function runInShell(text: string, cwd: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const child = spawn('/bin/sh', ['-c', text], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const code = await new Promise((resolve) => child.on('close', resolve));
