@@ -1,7 +1,10 @@
+import 'reflect-metadata';
+import { createParamDecorator } from '@nestjs/common';
+import { ROUTE_ARGS_METADATA } from '@nestjs/common/constants.js';
 import { z } from 'zod';
 import type { RequestError } from './problem.js';
 import { timeSchema, currencySchema } from './schemas.js';
-import { validate } from './validate.js';
+import { Validated, validate } from './validate.js';
 
 function errorsIn(schema: z.ZodType, value: unknown): RequestError['errors'] {
   try {
@@ -38,4 +41,31 @@ describe('what is wrong with a request', () => {
     expect(errorsIn(schema, unknown)).toHaveLength(50);
     expect(errorsIn(z.array(z.string()), Array.from({ length: 80 }, () => 1))).toHaveLength(50);
   });
+});
+
+describe('a route that takes no query', () => {
+  /** With a parameter of a kind of our own, which Nest names at random. */
+  function routeWithParameterNamed(name: RegExp) {
+    for (;;) {
+      class Routes {
+        post(_own: unknown): string {
+          return 'done';
+        }
+      }
+      createParamDecorator(() => undefined)()(Routes.prototype, 'post', 0);
+      if (!name.test(Object.keys(Reflect.getMetadata(ROUTE_ARGS_METADATA, Routes, 'post') as object)[0]!)) continue;
+      const descriptor = Object.getOwnPropertyDescriptor(Routes.prototype, 'post')!;
+      Validated(Routes.prototype, 'post', descriptor);
+      return descriptor.value as (own: unknown, query: unknown) => string;
+    }
+  }
+
+  it.each([['4 and a letter, as if it were a query', /^4[a-f]/], ['3 and a letter, as if it were a body', /^3[a-f]/], ['a letter', /^[a-f]/]])(
+    'refuses one, also when the name of a parameter begins with %s',
+    (_how, name) => {
+      const post = routeWithParameterNamed(name);
+      expect(post(undefined, {})).toBe('done');
+      expect(() => post(undefined, { x: '1' })).toThrow('the request does not match its schema');
+    },
+  );
 });

@@ -49,10 +49,13 @@ export const Validated: MethodDecorator = (prototype, name, descriptor) => {
   descriptor.value = wrapped as never;
 };
 
-/** As Nest keeps them: by `<kind>:<index>`. */
+/**
+ * As Nest keeps them: by `<kind>:<index>`, those of our own kinds with random digits and letters before the colon. Number,
+ * for parseInt took one in 43 of these for a query, and then every write that has such an argument took any query.
+ */
 function argumentsOf(prototype: object, name: string | symbol): (RouteArgument & { readonly kind: RouteParamtypes })[] {
   const metadata = Reflect.getMetadata(ROUTE_ARGS_METADATA, prototype.constructor, name) as Record<string, RouteArgument> | undefined;
-  return Object.entries(metadata ?? {}).map(([key, { index, schema }]) => ({ index, schema, kind: Number.parseInt(key) }));
+  return Object.entries(metadata ?? {}).map(([key, { index, schema }]) => ({ index, schema, kind: Number(key.split(':', 1)[0]) }));
 }
 
 /** The same check for a value that comes another way. */
