@@ -5,9 +5,9 @@ import { seedRialto, startRialto } from '../subjects.mjs';
 
 /**
  * Whether the past makes the present slower: transfers per CPU second of the server and PostgreSQL, with a
- * long log and with a short one of the same accounts. One of them, a0, is in every transfer of the long log. Every turn starts the product anew, so both begin with
- * nothing in memory, and the short log begins each turn as a fresh copy. The views' share of the work is
- * counted: the CPU time is read when they have caught up.
+ * long log and with a short one of the same accounts. One of them, a0, is in every transfer of the long log.
+ * Every turn starts the product anew, so both begin with nothing in memory, and the short log begins each turn
+ * as a fresh copy. The views' share of the work is counted: the CPU time is read when they have caught up.
  */
 export async function longLog(bench) {
   const { postgres, rounds, sizes } = bench;

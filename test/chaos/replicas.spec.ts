@@ -243,6 +243,7 @@ describe('Views that are read from streaming replicas', () => {
     }
     done = true;
     await Promise.all(writesAndReads);
+    expect(await departures()).toBeGreaterThanOrEqual(4 * scale);
   });
 });
 

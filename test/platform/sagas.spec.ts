@@ -308,8 +308,8 @@ describe.each(modes)('A saga, with %s', (_name, lanes) => {
       await history(process);
       await step(process);
       expect(await process.value('a-echo')).toBe(3);
-      const { rows } = await database.pool.query('SELECT consumer, position::int, failed_position::int, error FROM checkpoints WHERE failed_position IS NOT NULL');
-      expect(rows).toEqual([{ consumer: 'test.echo', position: 2, failed_position: 3, error: '13 is unlucky' }]);
+      const { rows } = await database.pool.query('SELECT consumer, position::int, failed_position::int, error, attempts FROM checkpoints WHERE failed_position IS NOT NULL');
+      expect(rows).toEqual([{ consumer: 'test.echo', position: 2, failed_position: 3, error: '13 is unlucky', attempts: 1 }]);
       await step(process);
       expect(await process.value('tally')).toBe(6);
     });
