@@ -11,8 +11,7 @@ import { isSettled } from '../support/history.js';
 import { tool } from '../support/tool.js';
 import { Load, nothing, scale } from './load.js';
 
-/** RIALTO_CHAOS_SCALE=2.5 makes it ten. */
-const rounds = Math.max(1, Math.round(4 * scale));
+const rounds = Math.max(1, Math.round(10 * scale));
 
 jest.setTimeout(300_000 * Math.max(1, scale));
 
