@@ -34,10 +34,12 @@ export async function startPostgres() {
      where source in ('command line', 'configuration file') and boot_val is distinct from setting
        and category !~ '^(File|Client|Connections|Reporting|Preset)' order by name`,
   );
+  const pid = Number(await one(`select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)`));
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter((line) => line.startsWith('MALLOC_'));
   return {
-    pid: Number(await one(`select split_part(pg_read_file('postmaster.pid'), E'\\n', 1)`)),
+    pid,
     version: await one('show server_version'),
-    changedSettings: changed.rows.map((row) => `${row.name}=${row.setting}`).join(', ') || 'none',
+    changedSettings: [...changed.rows.map((row) => `${row.name}=${row.setting}`), ...environment].join(', ') || 'none',
     url,
     connect,
     /** Of databases that say `log_statement = 'all'`, since the start. */

@@ -193,7 +193,7 @@ async function main() {
   }
   const facts = [
     ...machineFacts(postgres.version),
-    ['PostgreSQL settings changed from its defaults', postgres.changedSettings],
+    ['PostgreSQL settings and environment changed from their defaults', postgres.changedSettings],
     ['Rounds', `${options.rounds}, of ${bench.timed.measureMs / 1_000} s each after a warm-up`],
   ];
   console.log(plainTable(rows));

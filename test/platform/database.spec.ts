@@ -32,6 +32,22 @@ describe('The embedded PostgreSQL', () => {
     return server;
   };
 
+  test('keeps the memory of a statement for the next one, instead of getting it from the system each time', async () => {
+    const client = new pg.Client({ connectionString: (await start()).url });
+    await client.connect();
+    const { pid } = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!;
+    const sort = async () => {
+      await client.query(`select count(*) from (select repeat('x', 100) || n as t from generate_series(1, 4000) n order by 1 offset 0) s`);
+      const [, stat] = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ');
+      return Number(stat!.split(' ')[7]); // minflt, of proc_pid_stat(5): the pages it was given.
+    };
+    for (let warm = 0; warm < 10; warm++) await sort();
+    const before = await sort();
+    const after = await sort();
+    await client.end();
+    expect(after - before).toBeLessThan(10);
+  });
+
   test('is durable, asks for its password, and keeps data and address over a restart', async () => {
     const first = await start();
     const settings = await query(
