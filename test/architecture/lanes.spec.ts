@@ -2,7 +2,7 @@ import { hotStatements } from '../../src/cli/db-distribute/distribute.js';
 import { distributedTables } from '../../src/cli/db-distribute/plan.js';
 import { acceptSqlFor, claimSqlFor, purgeSqlFor, storeSqlFor } from '../../src/platform/commands/inbox.js';
 import { claimCheckpointsUpToSql, headsSql, lookForNewsUpToSql, readEventsOfOneSql, readEventsSql } from '../../src/platform/consumers/checkpoints.js';
-import { appendSql, checkSqlFor } from '../../src/platform/log/append.js';
+import { appendSql, appendWithoutDeadlinesSql, checkSqlFor } from '../../src/platform/log/append.js';
 import { fenceOneSql, fenceSql, lockOneSql, lockSql, whoIsThereOneSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import { startConfigured } from '../support/application.js';
@@ -23,6 +23,7 @@ const forms: Readonly<Record<string, (only?: number) => string>> = {
   lock: (only) => (only === undefined ? lockSql : lockOneSql),
   refresh: refreshSql,
   append: appendSql,
+  'append without deadlines': appendWithoutDeadlinesSql,
   check: checkSqlFor,
   fence: (only) => (only === undefined ? fenceSql : fenceOneSql),
   'who is there': (only) => (only === undefined ? whoIsThereSql : whoIsThereOneSql),

@@ -89,7 +89,11 @@ async function useEverything({ url }: RunningApplication): Promise<void> {
     await post('/v1/orders', { orderId: 'o', ...order }, { prefer: 'wait=30' });
     await post('/v1/orders/o/fulfil', {});
     // At the same time, for batches of several partitions.
-    await Promise.all(Array.from({ length: 8 }, (_, n) => post(`/v1/ledgers/other-${n}/accounts`, { accountId: 'a', currency: 'EUR' })));
+    const others = Array.from({ length: 8 }, (_, n) => `/v1/ledgers/other-${n}`);
+    await Promise.all(others.map((other) => post(`${other}/accounts`, { accountId: 'a', currency: 'EUR' })));
+    await Promise.all(others.map((other) => post(`${other}/accounts`, { accountId: 'b', currency: 'EUR', overdraft: 'unlimited' })));
+    const pending = { pending: true, expiresInSeconds: 3_600, postings: [{ source: 'b', destination: 'a', amount: '1' }] };
+    await Promise.all(others.map((other) => post(`${other}/transactions`, pending)));
     const accepted = await post(`${ledger}/transactions`, { postings: [{ source: 'world', destination: 'alice', amount: '1' }] }, { prefer: 'respond-async' });
     await untilPasses(async () => expect(await get(String(accepted.headers.location))).toMatchObject({ status: 'executed' }));
     await untilPasses(async () => expect(await get('/v1/orders/o')).toMatchObject({ status: 'fulfilled' }));
@@ -230,6 +234,7 @@ const builtOf: readonly string[] = [
   'modules/ledger/views/accounts.ts: maxAmount',
   "modules/ordering/views/orders.ts: conditions.map((condition) => `AND ${condition}`).join(' ')",
   'platform/log/append.ts: given',
+  "platform/log/append.ts: hasDeadlines ? deadlines(only) : ''",
   'platform/log/append.ts: isScheduled',
   'platform/log/append.ts: only',
   'platform/log/stream-reader.ts: only',

@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { createPools } from '../../src/platform/database/pools.js';
-import { AppendRows, appendSql, type AppendResultRow } from '../../src/platform/log/append.js';
+import { AppendRows, appendSql, appendWithoutDeadlinesSql, type AppendResultRow } from '../../src/platform/log/append.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 
 const partitions = 16;
@@ -24,12 +24,13 @@ describe('Appends to many partitions that wait for each other', () => {
 
   afterAll(() => postgres?.stop());
 
-  /** Appends an event and a command's record to half of the partitions, by lot; says how many took part. */
+  /** Appends an event, a command's record and by lot a deadline to half of the partitions; says how many took part. */
   async function appendOnce(client: { query: ReturnType<typeof createPools>['writer']['query'] }): Promise<number> {
     const chosen = Array.from({ length: partitions }, (_, partition) => partition).filter(() => randomInt(2) === 0);
     const heads = 'SELECT partition, head, revision FROM partitions WHERE partition = ANY ($1) ORDER BY partition';
     const { rows } = await client.query<Head>({ name: 'heads', text: heads, values: [chosen] });
     const append = new AppendRows();
+    const setsDeadlines = randomInt(2) === 0;
     for (const [group, { partition, head, revision }] of rows.entries()) {
       const position = head + 1;
       append.heads.partition.push(partition);
@@ -47,9 +48,14 @@ describe('Appends to many partitions that wait for each other', () => {
       append.events.metadata.push({});
       const place = { first_position: position, last_position: position };
       append.commands.push(JSON.stringify({ partition, command_id: `${partition}.${randomUUID()}`, type: 'test', fingerprint: '', status: 'executed', ...place }));
+      if (!setsDeadlines) continue;
+      const command_id = `${partition}.${randomUUID()}`;
+      append.scheduled.push(JSON.stringify({ partition, command_id, type: 'test', payload: {}, metadata: {}, due_at: new Date().toISOString() }));
+      append.unscheduled.partition.push(partition);
+      append.unscheduled.commandId.push(`${partition}.${randomUUID()}`);
     }
-    const values = append.parameters();
-    const result = await client.query<AppendResultRow>({ name: 'append', text: appendSql(), values });
+    const form = append.hasDeadlines ? { name: 'append', text: appendSql() } : { name: 'append-without-deadlines', text: appendWithoutDeadlinesSql() };
+    const result = await client.query<AppendResultRow>({ ...form, values: append.parameters() });
     return result.rows.filter(({ won }) => won).length;
   }
 

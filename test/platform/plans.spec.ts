@@ -1,5 +1,5 @@
 import { createPools } from '../../src/platform/database/pools.js';
-import { appendSql } from '../../src/platform/log/append.js';
+import { appendSql, appendWithoutDeadlinesSql } from '../../src/platform/log/append.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import { latestSql, versionsSql } from '../../src/platform/log/stream-reader.js';
 import { readEventsSql } from '../../src/platform/consumers/checkpoints.js';
@@ -55,8 +55,10 @@ describe('Planned while the log is empty', () => {
   test.each([
     ['refresh', refreshSql(), ['events', 'snapshots', 'stream_links']],
     ['append', appendSql(), ['commands']],
+    ['append without deadlines', appendWithoutDeadlinesSql(), ['commands']],
     ['refresh of one partition', refreshSql(3), ['events', 'snapshots', 'stream_links']],
     ['append to one partition', appendSql(3), ['commands']],
+    ['append without deadlines to one partition', appendWithoutDeadlinesSql(3), ['commands']],
     ['the reading of events', readEventsSql, ['events']],
     ['the reading of a stream', latestSql(3), ['events', 'stream_links']],
     ['the search for a time in a stream', versionsSql(3), ['events', 'stream_links']],

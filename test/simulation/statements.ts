@@ -1,4 +1,4 @@
-import { appendSql, checkSql } from '../../src/platform/log/append.js';
+import { appendSql, appendWithoutDeadlinesSql, checkSql } from '../../src/platform/log/append.js';
 import { fenceSql, lockSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import { refreshSql } from '../../src/platform/log/refresh.js';
 import { acceptSql, claimSql, giveBackSql, nextDueSql, redriveSql, retryLaterSql, storeSql } from '../../src/platform/commands/inbox.js';
@@ -101,12 +101,13 @@ export const appendRules = {
 
 export const appendModel = (rules = appendRules): Model =>
   function* append(db, tx, values) {
+    const [scheduled, unscheduledIn, unscheduledIds] = values.length > 20 ? values.slice(20) : ['[]', '{}', '[]'];
     const partitions = array<number>(values[0]);
     const revisions = array<number>(values[1]);
     const heads = array<number>(values[2]);
     const times = array<string>(values[3]).map((time) => Date.parse(time));
     const writes = array<boolean>(values[4]);
-    const groups = array<number>(values[22]).map((together, index) => rules.groupOf(partitions[index]!, together));
+    const groups = array<number>(values[18]).map((together, index) => rules.groupOf(partitions[index]!, together));
     const recorded = jsonArray<Recorded>(values[14]);
     // With the statement's snapshot, from here …
     const found = partitions.map((partition) => db.partitions[partition]!.revision);
@@ -114,12 +115,12 @@ export const appendModel = (rules = appendRules): Model =>
       const command = db.commands.get(keyOf(partition, command_id));
       return command && rules.isKnown(command, fingerprint) ? [command] : [];
     }).map(({ partition, command_id, fingerprint, status, created, result, last_position }) => ({ partition, command_id, fingerprint, status, created, result, last_position }));
-    const unscheduledIds = jsonArray<string>(values[20]);
-    const unscheduled = array<number>(values[19]).flatMap((partition, index) =>
-      db.commands.get(keyOf(partition, unscheduledIds[index]!))?.status === 'scheduled' ? [{ partition, id: unscheduledIds[index]! }] : [],
+    const ids = jsonArray<string>(unscheduledIds);
+    const unscheduled = array<number>(unscheduledIn).flatMap((partition, index) =>
+      db.commands.get(keyOf(partition, ids[index]!))?.status === 'scheduled' ? [{ partition, id: ids[index]! }] : [],
     );
     // … to here.
-    for (const partition of array<number>(values[21]).sort((a, b) => a - b)) {
+    for (const partition of array<number>(values[17]).sort((a, b) => a - b)) {
       yield partitionLock(partition);
       found[partitions.indexOf(partition)] = db.partitions[partition]!.revision;
     }
@@ -140,7 +141,7 @@ export const appendModel = (rules = appendRules): Model =>
     }
     const byKey = (a: { partition: number; command_id: string }, b: typeof a) =>
       a.partition - b.partition || (a.command_id < b.command_id ? -1 : 1);
-    for (const { due_at, ...command } of jsonArray<Scheduled>(values[17]).sort(byKey)) {
+    for (const { due_at, ...command } of jsonArray<Scheduled>(scheduled).sort(byKey)) {
       const index = won.get(command.partition);
       if (index === undefined) continue;
       yield* insertCommand(db, tx, newCommand({ ...command, status: 'scheduled', due_at: Date.parse(due_at) }, times[index]!));
@@ -173,7 +174,7 @@ export const appendModel = (rules = appendRules): Model =>
         db.changed.partitions.add(partition);
       });
     }
-    for (const taken of jsonArray<Taken>(values[18])) {
+    for (const taken of jsonArray<Taken>(values[19])) {
       if (won.has(taken.partition)) tx.write(() => db.snapshots.set(keyOf(taken.partition, taken.stream), taken));
     }
     return partitions.map((partition, index) => {
@@ -566,6 +567,8 @@ export function modelsFor(partitions: number): Map<string, Model> {
 
 export function withAppend(models: ReadonlyMap<string, Model>, append: Model, partitions: number): Map<string, Model> {
   const others = new Map(models);
-  for (let only = -1; only < partitions; only++) others.set(appendSql(only < 0 ? undefined : only), append);
+  for (const form of [appendSql, appendWithoutDeadlinesSql]) {
+    for (let only = -1; only < partitions; only++) others.set(form(only < 0 ? undefined : only), append);
+  }
   return others;
 }

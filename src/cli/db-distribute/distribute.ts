@@ -18,7 +18,7 @@ import {
   readEventsOfOneSql,
   recordFailureSql,
 } from '../../platform/consumers/checkpoints.js';
-import { appendSql, checkSqlFor } from '../../platform/log/append.js';
+import { appendSql, appendWithoutDeadlinesSql, checkSqlFor } from '../../platform/log/append.js';
 import { fenceOneSql, lockOneSql, whoIsThereOneSql } from '../../platform/log/fence.js';
 import { refreshSql } from '../../platform/log/refresh.js';
 import { latestSql, versionsSql } from '../../platform/log/stream-reader.js';
@@ -32,6 +32,7 @@ export const hotStatements: Readonly<Record<string, string>> = {
   lock: lockOneSql,
   refresh: refreshSql(0),
   append: appendSql(0),
+  'append without deadlines': appendWithoutDeadlinesSql(0),
   check: checkSqlFor(0),
   fence: fenceOneSql,
   'who is there': whoIsThereOneSql,

@@ -21,21 +21,24 @@ import { andPartition, partitionOr, type Scope } from './partition.js';
  * With `only`, all of it is about that partition, and says so with a constant wherever rows are locked, found or written:
  * it is planned for the tables of one partition, and an engine that distributes them has one server to send it to.
  *
+ * Most batches set no deadlines and take none back: theirs is the statement without that part, which opens all partitions of
+ * `commands` to delete from, whether there are rows or not (ADR 0001 has what it costs).
+ *
  * How the rows get in, µs of Postgres per event row of 330 bytes in batches of 600 (PG 18 / PG 15):
  * `json_to_recordset` 8.4 / 13.5, `unnest` of text and jsonb arrays 6.5 / 6.8 but twice the CPU in Node (escaping
  * array literals), `jsonb_array_elements` 1.8 / 1.6 a column with one JSON.stringify. Hence ROWS FROM over arrays
  * of numbers and JSON arrays.
  */
-export const appendSql = (only?: number): string => `
+const appendSqlFor = (hasDeadlines: boolean) => (only?: number): string => `
 WITH wanted AS MATERIALIZED (
-  SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $23::smallint[])
+  SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $19::smallint[])
     AS w(partition, revision, head, recorded_at, writes, together)
 ), locked AS MATERIALIZED (
   ${lockedIn(only)}
 ), found AS MATERIALIZED (
   SELECT partition, revision FROM locked
   UNION ALL
-  SELECT partition, revision FROM partitions WHERE partition = ANY ($1::smallint[]) AND partition <> ALL ($22::smallint[])${andPartition('partitions', only)}
+  SELECT partition, revision FROM partitions WHERE partition = ANY ($1::smallint[]) AND partition <> ALL ($18::smallint[])${andPartition('partitions', only)}
 ), recorded AS MATERIALIZED (
   SELECT * FROM json_to_recordset($15::json) AS r(
     partition smallint, command_id text, type text, fingerprint text, status text, created boolean, result json,
@@ -80,27 +83,32 @@ WITH wanted AS MATERIALIZED (
     created = excluded.created, result = excluded.result, due_at = NULL, error = NULL,
     first_position = excluded.first_position, last_position = excluded.last_position,
     completed_at = excluded.completed_at
-), commands_scheduled AS (
+), snapshots_taken AS (
+  INSERT INTO snapshots (partition, stream, version, state_version, state)
+  SELECT ${partitionOr('s.partition', only)}, s.stream, s.version, s.state_version, s.state
+  FROM json_to_recordset($20::json) AS s(
+    partition smallint, stream text, version integer, state_version smallint, state jsonb)
+  JOIN won w ON w.partition = s.partition
+  ON CONFLICT (partition, stream) DO UPDATE
+  SET version = excluded.version, state_version = excluded.state_version, state = excluded.state
+)${hasDeadlines ? deadlines(only) : ''}
+SELECT h.partition, won.partition IS NOT NULL AS won, h.is_current, clock_timestamp() AS database_time,
+  (SELECT json_agg(k) FROM known k WHERE k.partition = h.partition) AS known
+FROM held h LEFT JOIN won USING (partition)`;
+export const appendSql = appendSqlFor(true);
+export const appendWithoutDeadlinesSql = appendSqlFor(false);
+
+/** Commands that are to run later, and those that need not any more. */
+const deadlines = (only: number | undefined): string => `, commands_scheduled AS (
   INSERT INTO commands (partition, command_id, type, payload, metadata, status, due_at, accepted_at)
   SELECT ${partitionOr('s.partition', only)}, s.command_id, s.type, s.payload, s.metadata, 'scheduled', s.due_at, w.recorded_at
-  FROM json_to_recordset($18::json) AS s(
+  FROM json_to_recordset($21::json) AS s(
     partition smallint, command_id text, type text, payload json, metadata json, due_at timestamptz)
   JOIN won w ON w.partition = s.partition ORDER BY s.partition, s.command_id
   ON CONFLICT (partition, command_id) DO NOTHING
 ), commands_unscheduled AS (
 ${deleteUnscheduled(only)}
-), snapshots_taken AS (
-  INSERT INTO snapshots (partition, stream, version, state_version, state)
-  SELECT ${partitionOr('s.partition', only)}, s.stream, s.version, s.state_version, s.state
-  FROM json_to_recordset($19::json) AS s(
-    partition smallint, stream text, version integer, state_version smallint, state jsonb)
-  JOIN won w ON w.partition = s.partition
-  ON CONFLICT (partition, stream) DO UPDATE
-  SET version = excluded.version, state_version = excluded.state_version, state = excluded.state
-)
-SELECT h.partition, won.partition IS NOT NULL AS won, h.is_current, clock_timestamp() AS database_time,
-  (SELECT json_agg(k) FROM known k WHERE k.partition = h.partition) AS known
-FROM held h LEFT JOIN won USING (partition)`;
+)`;
 
 /**
  * Where several partitions are written to, they are locked by a function (migration 0008), whose query has a plan of its
@@ -111,13 +119,13 @@ FROM held h LEFT JOIN won USING (partition)`;
  */
 const lockedIn = (only: number | undefined): string =>
   only === undefined
-    ? 'SELECT partition, revision FROM lock_partitions($22::smallint[])'
-    : `SELECT partition, revision FROM partitions WHERE partition = ANY ($22::smallint[]) AND partition = ${only} FOR UPDATE`;
+    ? 'SELECT partition, revision FROM lock_partitions($18::smallint[])'
+    : `SELECT partition, revision FROM partitions WHERE partition = ANY ($18::smallint[]) AND partition = ${only} FOR UPDATE`;
 
 /** Both forms leave the planner no other way than to look rows up by their keys, see refresh.ts. */
 const deleteUnscheduled = (only: number | undefined): string => {
   const given = `
-    FROM ROWS FROM (unnest($20::smallint[]), json_array_elements_text($21::json)) AS u(partition, command_id)
+    FROM ROWS FROM (unnest($22::smallint[]), json_array_elements_text($23::json)) AS u(partition, command_id)
     JOIN won w ON w.partition = u.partition`;
   const isScheduled = `status || '' = 'scheduled'`;
   return only === undefined
@@ -195,8 +203,13 @@ export class AppendRows {
     return !this.heads.writes.includes(true);
   }
 
+  get hasDeadlines(): boolean {
+    return this.scheduled.length > 0 || this.unscheduled.partition.length > 0;
+  }
+
+  /** Of the statement with deadlines, or of the one without. */
   parameters(): string[] {
-    const { heads, events, links, unscheduled } = this;
+    const { heads, events, links, scheduled, unscheduled } = this;
     return [
       numbers(heads.partition),
       numbers(heads.revision),
@@ -215,12 +228,10 @@ export class AppendRows {
       `[${this.commands.join()}]`,
       numbers(links.partition),
       numbers(links.version),
-      `[${this.scheduled.join()}]`,
-      `[${this.snapshots.join()}]`,
-      numbers(unscheduled.partition),
-      JSON.stringify(unscheduled.commandId),
       numbers(heads.partition.filter((_, index) => heads.writes[index])),
       numbers(heads.group),
+      `[${this.snapshots.join()}]`,
+      ...(this.hasDeadlines ? [`[${scheduled.join()}]`, numbers(unscheduled.partition), JSON.stringify(unscheduled.commandId)] : []),
     ];
   }
 }
