@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { createPools } from '../../src/platform/database/pools.js';
-import { AppendRows, appendSql, appendWithoutDeadlinesSql, type AppendResultRow } from '../../src/platform/log/append.js';
+import { AppendRows, type AppendResultRow } from '../../src/platform/log/append.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 
 const partitions = 16;
@@ -54,8 +54,7 @@ describe('Appends to many partitions that wait for each other', () => {
       append.unscheduled.partition.push(partition);
       append.unscheduled.commandId.push(`${partition}.${randomUUID()}`);
     }
-    const form = append.hasDeadlines ? { name: 'append', text: appendSql() } : { name: 'append-without-deadlines', text: appendWithoutDeadlinesSql() };
-    const result = await client.query<AppendResultRow>({ ...form, values: append.parameters() });
+    const result = await client.query<AppendResultRow>(append.statement(undefined));
     return result.rows.filter(({ won }) => won).length;
   }
 

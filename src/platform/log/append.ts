@@ -1,4 +1,4 @@
-import { andPartition, partitionOr, type Scope } from './partition.js';
+import { andPartition, partitionOr, scoped, type Scope } from './partition.js';
 
 /**
  * The one statement that writes: everything a batch decided, over all its partitions, in one commit.
@@ -203,13 +203,20 @@ export class AppendRows {
     return !this.heads.writes.includes(true);
   }
 
-  get hasDeadlines(): boolean {
-    return this.scheduled.length > 0 || this.unscheduled.partition.length > 0;
+  /** The form of the statement that these rows need, with them. */
+  statement(only: Scope): { name: string; text: string; values: string[] } {
+    const { scheduled, unscheduled } = this;
+    const values = this.parameters();
+    if (scheduled.length === 0 && unscheduled.partition.length === 0) {
+      return { ...scoped('append-without-deadlines', appendWithoutDeadlinesSql, only), values };
+    }
+    values.push(`[${scheduled.join()}]`, numbers(unscheduled.partition), JSON.stringify(unscheduled.commandId));
+    return { ...scoped('append', appendSql, only), values };
   }
 
-  /** Of the statement with deadlines, or of the one without. */
-  parameters(): string[] {
-    const { heads, events, links, scheduled, unscheduled } = this;
+  /** What both forms take. */
+  private parameters(): string[] {
+    const { heads, events, links } = this;
     return [
       numbers(heads.partition),
       numbers(heads.revision),
@@ -231,7 +238,6 @@ export class AppendRows {
       numbers(heads.partition.filter((_, index) => heads.writes[index])),
       numbers(heads.group),
       `[${this.snapshots.join()}]`,
-      ...(this.hasDeadlines ? [`[${scheduled.join()}]`, numbers(unscheduled.partition), JSON.stringify(unscheduled.commandId)] : []),
     ];
   }
 }

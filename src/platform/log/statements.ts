@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { appendSql, appendWithoutDeadlinesSql, checkSqlFor, type AppendResultRow, type AppendRows } from './append.js';
+import { checkSqlFor, type AppendResultRow, type AppendRows } from './append.js';
 import { fenceOneSql, fenceSql, lockOneSql, lockSql, whoIsThereOneSql, whoIsThereSql, type WhoIsThereRow } from './fence.js';
 import { scoped, type Scope } from './partition.js';
 import { refreshSql, type RefreshRow } from './refresh.js';
@@ -60,14 +60,12 @@ export class LogStatements {
     const results = await Promise.all(
       all.map((rows) => {
         const { partition, revision, group } = rows.heads;
-        if (rows.isEmpty) {
-          const check = scoped('check', checkSqlFor, this.areApart ? onlyOne(partition) : undefined);
-          return client.query<AppendResultRow>({ ...check, values: [partition, revision, group] });
-        }
-        const append = rows.hasDeadlines
-          ? scoped('append', appendSql, onlyOne(partition))
-          : scoped('append-without-deadlines', appendWithoutDeadlinesSql, onlyOne(partition));
-        return client.query<AppendResultRow>({ ...append, values: rows.parameters() });
+        const scope = onlyOne(partition);
+        return client.query<AppendResultRow>(
+          rows.isEmpty
+            ? { ...scoped('check', checkSqlFor, this.areApart ? scope : undefined), values: [partition, revision, group] }
+            : rows.statement(scope),
+        );
       }),
     );
     return results.flatMap(({ rows }) => rows);
