@@ -22,9 +22,10 @@ export async function startCatalog(postgres, database, products, accounts, env) 
     /** When no command waits and every consumer has every event; milliseconds that took. */
     async settleAll() {
       const begin = performance.now();
-      const busy = `select (select count(*) from commands where status in ('accepted', 'scheduled'))
-        + (select count(*) from checkpoints c join partitions p using (partition) where c.position < p.head) as busy`;
-      while ((await one(busy)) !== '0') {
+      // Not how many: counting what waits, ten times a second, took 80 µs of PostgreSQL for each order.
+      const busy = `select exists (select from commands where status in ('accepted', 'scheduled'))
+        or exists (select from checkpoints c join partitions p using (partition) where c.position < p.head) as busy`;
+      while (await one(busy)) {
         if (performance.now() - begin > 600_000) throw new Broken('Rialto does not come to rest');
         await new Promise((resume) => setTimeout(resume, 100));
       }

@@ -101,17 +101,24 @@ describe('Orders over HTTP', () => {
       expect(statusesOf(await settles(placed.body.orderId, 'confirmed'))).toEqual(['placed', 'confirmed']);
     });
 
-    test('is accepted for later, and its command tells how it went', async () => {
+    test('is accepted for later, and its command tells how it went: placed and checked out in one', async () => {
       await shop.sells(sku, 1);
       await shop.customer('ann');
-      const accepted = await shop.place(one(), { headers: { prefer: 'respond-async' } });
-      expect(accepted.status).toBe(202);
-      const command = await untilPasses(async () => {
-        const { body } = await http.get(accepted.headers.location!);
-        expect(body.status).toBe('executed');
-        return body;
-      });
-      await settles(command.result.orderId, 'confirmed');
+      const orderLater = async () => {
+        const accepted = await shop.place(one(), { headers: { prefer: 'respond-async' } });
+        expect(accepted.status).toBe(202);
+        return untilPasses(async () => {
+          const { body } = await http.get(accepted.headers.location!);
+          expect(body.status).toBe('executed');
+          return body.result;
+        });
+      };
+      const had = await orderLater();
+      expect([had.status, had.history.length]).toEqual(['confirmed', 2]);
+      await settles(had.orderId, 'confirmed');
+      const late = await orderLater();
+      expect([late.status, late.refusal.code]).toEqual(['rejected', 'insufficient-stock']);
+      await settles(late.orderId, 'rejected');
     });
 
     test('can be placed for what was made a moment ago, and not for what was archived a moment ago', async () => {

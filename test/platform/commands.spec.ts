@@ -24,7 +24,7 @@ class Count extends LogCommand<CountInput> {
 describe.each(modes)('The inbox, with %s', (_name, lanes) => {
   let database: TestDatabase;
   let writers: TestWriter[];
-  let broken: ((command: Count) => void) | undefined;
+  let broken: ((command: Count) => void | Promise<void>) | undefined;
 
   beforeEach(async () => {
     database = await createTestDatabase();
@@ -43,8 +43,8 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
     writers.push(writer);
     const inbox = new Inbox(writer.pools.log, 10_000, writer.scopes);
     const find = (type: string) => (type === Count.type ? (Count as LogCommandClass<CountInput>) : undefined);
-    const execute = (command: Count) => {
-      broken?.(command);
+    const execute = async (command: Count) => {
+      await broken?.(command);
       const { name, by } = command.input;
       const { commandId, metadata, record } = command.envelope;
       return writer.execute(count(name, by, { commandId, metadata, record }));
@@ -68,7 +68,7 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
       await worker.idle();
       return found;
     };
-    return { ...writer, inbox, drain, command };
+    return { ...writer, inbox, worker, drain, command };
   };
   const row = async ({ commandId }: AcceptedCommand) =>
     (await database.pool.query('SELECT *, due_at > now() AS waits FROM commands WHERE command_id = $1', [commandId])).rows[0];
@@ -151,6 +151,28 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
     const outcomes = await Promise.all([run(one), run(two)]);
     expect(outcomes.map(({ replayed }) => replayed).sort()).toEqual([false, true]);
     expect(await one.value('a')).toBe(1);
+  });
+
+  test('is worked off a few at a time, and what takes long does not hold up the rest', async () => {
+    const { inbox, worker, command, value } = start();
+    const commands = Array.from({ length: 300 }, (_, index) => command(index % 30 ? 'quick' : 'slow'));
+    await Promise.all(commands.map((one) => inbox.accept(one)));
+    let finish!: () => void;
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    let running = 0;
+    let most = 0;
+    broken = async ({ input }) => {
+      most = Math.max(most, ++running);
+      if (input.name === 'slow') await finished;
+      else await new Promise(setImmediate);
+      running--;
+    };
+    while ((await worker.run()) !== 'nothing');
+    await eventually(() => value('quick'), (quick) => quick === 290);
+    finish();
+    await worker.idle();
+    expect(await value('slow')).toBe(10);
+    expect(most).toBeLessThanOrEqual(80);
   });
 
   test('and the client that asks for the same command directly meet in one effect', async () => {

@@ -92,7 +92,7 @@ export class OrderingController {
     const recordKey = request.idempotencyKey === undefined ? undefined : idFor(request);
     const orderId = ownId ?? recordKey ?? newId();
     const isNew = ownId === undefined && recordKey === undefined;
-    const checksOut = request.waitSeconds > 0 && !request.prefersAsync;
+    const checksOut = request.waitSeconds > 0 || request.prefersAsync;
     const input = { ...body, orderId, isNew, checksOut };
     return this.run(PlaceOrder, input, request, request.waitSeconds, checkoutVerdict, { existingVerdict, recordKey });
   }

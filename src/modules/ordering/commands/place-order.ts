@@ -8,7 +8,10 @@ import { orderStream, placeOrder, type PlaceOrderInput } from '../domain/order.j
 import { partsFor, takeWith } from '../taking.js';
 
 type Input = PlaceOrderInput & {
-  /** Somebody waits for the verdict: it is checked out in the commit that places it. Else a saga has it checked out. */
+  /**
+   * It is checked out in the commit that places it: somebody waits for the verdict, or for nothing at all (`respond-async`).
+   * Else, who is told that it is placed shall not wait for more, and a saga has it checked out.
+   */
   readonly checksOut?: boolean;
 };
 
