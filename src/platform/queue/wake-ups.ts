@@ -54,7 +54,7 @@ export interface WorkerOptions {
   readonly restMs?: number;
   /** Does what there is to do. `isExpected` when somebody said so or there was more; else there is probably nothing. */
   work(isExpected: boolean): Promise<Found>;
-  /** Work was found that nobody had been woken for. */
+  /** A sweep has found work that nobody had been woken for. */
   onMissedWakeUp?(): void;
   onError(error: unknown): void;
 }
@@ -118,12 +118,15 @@ export class Worker {
   private async run(isAnnounced: boolean): Promise<void> {
     const { sweepIntervalMs, restMs } = this.options;
     let found: Found = isAnnounced ? 'more' : 'nothing';
+    let isSweep = !isAnnounced;
     try {
       do {
         const isExpected: boolean = found === 'more' || this.again;
         this.again = false;
         found = await this.options.work(isExpected);
-        if (found === 'late') this.options.onMissedWakeUp?.();
+        // What is late for a look that follows another may have a wake-up that is on its way, on a machine that is busy.
+        if (found === 'late' && isSweep) this.options.onMissedWakeUp?.();
+        isSweep = false;
         if (found !== 'more' && restMs && this.isWorthAnotherLook(found)) {
           await new Promise((resume) => setTimeout(resume, restMs));
         }
