@@ -2,12 +2,12 @@ import { cpuSeconds, hasProc } from '../machine.mjs';
 import { startRialto } from '../subjects.mjs';
 
 /**
- * What a start leaves behind is not what idling costs: V8 collects its garbage, by `--trace-gc` 46 to 60 s after the last of it
- * came and later when the machine is slow, for 0.15 to 0.3 s of CPU: 1 % of 30 s. After 45 s, and now and then after 75, that
- * fell into what was measured. A minute of idling, so that what may still come counts for what it is.
+ * What a start leaves behind is not what idling costs: V8 collects its garbage after 45 to 75 s, for 0.15 to 0.3 s of CPU. What
+ * idling leaves behind is: by `--trace-gc` such a collection comes every 106 s, later every 220 s. A minute either has one, and
+ * then it counts twice, or has none.
  */
 const settleSeconds = 120;
-const seconds = 60;
+const seconds = 120;
 
 /** What a node that has nothing to do asks of PostgreSQL and of its core. */
 export async function idle(bench) {

@@ -74,7 +74,7 @@ describe('Asked to stop', () => {
   });
 
   test('a process says that it is not ready, and still answers everybody until the load balancer has noticed', async () => {
-    const drained = await rialto(postgres.url, { SHUTDOWN_DRAIN_MS: '2000' });
+    const drained = await rialto(postgres.url, { SHUTDOWN_DRAIN_MS: '10000' });
     await drained.start();
     const http = new HttpClient(drained);
     const ledger = new LedgerClient(http, 'drained');

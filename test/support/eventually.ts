@@ -10,7 +10,7 @@ export async function eventually<T>(ask: () => Promise<T>, isGood: (answer: T) =
 }
 
 /** Checks again and again until nothing is thrown; what was thrown last is the failure when that takes too long. */
-export async function untilPasses<T>(check: () => Promise<T>, limitMs = 15_000): Promise<T> {
+export async function untilPasses<T>(check: () => Promise<T>, limitMs = 60_000): Promise<T> {
   const deadline = performance.now() + limitMs;
   for (;;) {
     try {

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Announcer, Move, Statement } from '../consumers/consumer.js';
 import type { Visibility } from '../consumers/visibility.js';
 import type { Logger } from '../observability/logger.js';
+import { untilNextMs } from '../queue/wake-ups.js';
 import { newId } from '../../shared/ids.js';
 import type { AnswerCache } from './answer-cache.js';
 import type { Checkpoint } from './change-feed.js';
@@ -84,14 +85,14 @@ export class ViewNews implements Announcer {
     return this.options.redisUrls ? `rialto:invalidations:${this.identity}` : 'rialto:invalidations';
   }
 
-  /** One look at a time, and the next one a second after the last. */
+  /** One look at a time, and the next one a second after the last: not sooner than what was announced may take to come in. */
   private look(patient: boolean): Promise<void> {
     this.looks = this.looks.then(async () => {
       if (!this.isStarted) return;
       await this.lookOnce(patient);
       clearTimeout(this.timer);
       const isDone = !this.cache && this.identity !== undefined;
-      if (!isDone) this.timer = setTimeout(() => void this.look(true), lookIntervalMs);
+      if (!isDone) this.timer = setTimeout(() => void this.look(true), untilNextMs(lookIntervalMs, lookIntervalMs / 2));
     });
     return this.looks;
   }

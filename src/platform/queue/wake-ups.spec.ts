@@ -1,4 +1,4 @@
-import { Worker, type Found } from './wake-ups.js';
+import { untilNextMs, Worker, type Found } from './wake-ups.js';
 
 describe('A worker that finds what is late', () => {
   /** What it makes of looks that find this, one after the other, and then nothing more. */
@@ -30,5 +30,38 @@ describe('A worker that finds what is late', () => {
 
   test('while it is at work has not: who had the work may still be about to say so', async () => {
     expect(await look(['some', 'late'], 60_000)).toEqual({ missed: 0, looks: ['expected', 'unexpected', 'unexpected'] });
+  });
+});
+
+describe('Workers that sweep', () => {
+  beforeEach(() => jest.useFakeTimers({ now: 0 }));
+  afterEach(() => jest.useRealTimers());
+
+  test('do it at the same moment, whenever they began, so that an idle process wakes up once', async () => {
+    const sweeps: number[][] = [];
+    for (const startedMs of [1_300, 1_900]) {
+      await jest.advanceTimersByTimeAsync(startedMs - performance.now());
+      const own: number[] = [];
+      sweeps.push(own);
+      const work = async (): Promise<Found> => (own.push(performance.now()), 'nothing');
+      const onError = (error: unknown) => {
+        throw error;
+      };
+      const worker = new Worker({ sweepIntervalMs: 1_000, work, onError });
+      worker.start();
+    }
+    await jest.advanceTimersByTimeAsync(3_000 - performance.now());
+    expect(sweeps).toEqual([[1_300, 2_000, 3_000], [1_900, 2_000, 3_000]]);
+  });
+
+  test.each([
+    [1_300, 0, 700],
+    [1_300, 500, 700],
+    [1_900, 0, 100],
+    [1_900, 500, 1_100],
+    [2_000, 0, 1_000],
+  ])('at %d ms, and not for %d ms, wait %d ms', async (nowMs, atLeastMs, expected) => {
+    await jest.advanceTimersByTimeAsync(nowMs);
+    expect(untilNextMs(1_000, atLeastMs)).toBe(expected);
   });
 });

@@ -3,6 +3,14 @@ import { EventEmitter } from 'node:events';
 export const queues = ['commands', 'projections', 'sagas'] as const;
 export type Queue = (typeof queues)[number];
 
+/**
+ * Until the next full interval of this process that is at least so far away. What a process does once a second it does
+ * at the same moment, so that an idle one wakes up once for all of it: 15 % less CPU than at four moments (ADR 0012).
+ */
+export function untilNextMs(intervalMs: number, atLeastMs = 0): number {
+  return atLeastMs + Math.ceil(intervalMs - ((performance.now() + atLeastMs) % intervalMs));
+}
+
 /** Work that has waited for longer when a sweep finds it was not announced, or in vain. */
 export const lateMs = 200;
 
@@ -103,7 +111,7 @@ export class Worker {
       this.running = undefined;
       if (this.stopped) return;
       const backOffMs = Math.min(5_000, 50 * 2 ** this.failures);
-      const waitMs = this.failures > 0 ? backOffMs : this.again ? 0 : this.idleMs;
+      const waitMs = this.failures > 0 ? backOffMs : this.again ? 0 : Math.min(this.idleMs, untilNextMs(this.options.sweepIntervalMs));
       this.timer = setTimeout(() => this.comeBack(), waitMs);
     });
   }
