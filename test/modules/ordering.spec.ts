@@ -415,6 +415,20 @@ describe('Orders over HTTP', () => {
   });
 
   describe('A retry', () => {
+    test('with a key that is forgotten by now is the same order, also for a process that does not hold it', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann');
+      const headers = { 'idempotency-key': `${sku}-key` };
+      const first = await shop.buy(one(2), { headers });
+      const { rowCount } = await database.pool.query(`DELETE FROM commands WHERE type = 'ordering.place-order' AND result->>'orderId' = $1`, [first.body.orderId]);
+      expect([first.status, rowCount]).toEqual([201, 1]);
+      await server.kill();
+      await server.start();
+      const again = await shop.buy(one(2), { headers });
+      expect([again.status, again.body]).toEqual([200, first.body]);
+      expect((await http.get(`/v1/stock/${sku}`, after(again))).body).toMatchObject({ onHand: 10, reserved: 2 });
+    });
+
     test('with the same key and another wait is the same order, answered the way it asks for', async () => {
       await shop.sells(sku, 1);
       await shop.customer('ann');

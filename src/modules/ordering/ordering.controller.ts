@@ -91,7 +91,8 @@ export class OrderingController {
   ) {
     const recordKey = request.idempotencyKey === undefined ? undefined : idFor(request);
     const orderId = ownId ?? recordKey ?? newId();
-    const isNew = ownId === undefined && recordKey === undefined;
+    // An id that was made of an Idempotency-Key is new as well, or its command is done and the record of that is found.
+    const isNew = ownId === undefined;
     const checksOut = request.waitSeconds > 0 || request.prefersAsync;
     const input = { ...body, orderId, isNew, checksOut };
     return this.run(PlaceOrder, input, request, request.waitSeconds, checkoutVerdict, { existingVerdict, recordKey });

@@ -34,14 +34,14 @@ export class PlaceOrderHandler implements ICommandHandler<PlaceOrder> {
     // Of the log, not of a view: who has just made a product can order it, and an archived one is so at once.
     const lookUpPrices = this.steps.part(LookUpPrices, { skus }, envelope, 'prices');
     // Named beforehand, for their states to be there. What the order costs is known only when it is decided.
-    const toTake = checksOut ? partsFor({ orderId, lines, payment, total: 'unknown', currency: '' }, this.steps, envelope) : [];
+    const toTake = checksOut ? partsFor({ orderId, lines, payment, total: 'unknown', currency: '' }, this.steps, envelope, isNew) : [];
     return this.writer.execute(
       command.write({
         streams: () => [orderStream(orderId, isNew)],
         parts: [lookUpPrices, ...toTake],
         decide: (states, context, decideParts) => {
           const prices = pricesIn(decideParts([lookUpPrices]));
-          const take = checksOut ? takeWith(decideParts, this.steps, envelope) : undefined;
+          const take = checksOut ? takeWith(decideParts, this.steps, envelope, isNew) : undefined;
           return placeOrder(states, input, prices, context, take);
         },
       }),
