@@ -84,7 +84,7 @@ export class PlatformModule {
       value(pools),
       { provide: Registry, useValue: registry },
       value(new MetricsPage(registry)),
-      ...cataloguesOf(modules).map(value),
+      ...cataloguesOf(modules, config).map(value),
       value(new NewEvents()),
       value(wakeUps),
       value(queueMetrics),
@@ -242,11 +242,11 @@ export function apiControllers(modules: readonly DomainModule[]): ApiControllers
 }
 
 /** What all modules together know; every process has all of it, whatever its role. */
-function cataloguesOf(modules: readonly DomainModule[]): readonly object[] {
+function cataloguesOf(modules: readonly DomainModule[], { idempotencyRetentionMs }: Config): readonly object[] {
   const events = new EventCatalogue();
   const problems = new ProblemCatalogue();
   const projections = new ProjectionCatalogue();
-  const audit = new Audit();
+  const audit = new Audit(idempotencyRetentionMs);
   for (const module of modules) {
     events.add(module.events);
     problems.add(module.problems);

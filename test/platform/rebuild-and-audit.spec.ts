@@ -1,3 +1,4 @@
+import { Audit } from '../../src/platform/audit/audit.js';
 import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
 import { Rebuild } from '../../src/platform/consumers/rebuild.js';
 import { createToolPool } from '../../src/platform/database/pools.js';
@@ -97,6 +98,30 @@ describe('The audit', () => {
     expect(code).toBe(1);
   });
 
+  test('takes a key that was used again for another command when it was forgotten by then, and else for the same one', async () => {
+    const server = await startRialto(database.url);
+    const ledger = new LedgerClient(new HttpClient(server), 'main');
+    const key = (name: string) => ({ 'idempotency-key': name });
+    for (let use = 0; use < 2; use++) {
+      expect((await ledger.transfer('world', 'a3', '1', { headers: key('paid-twice') })).status).toBe(201);
+      expect((await ledger.openAccount('once', {}, key('opened-once'))).status).toBe(201 - use);
+      if (use === 0) expect((await database.pool.query('DELETE FROM commands')).rowCount).toBeGreaterThan(1);
+    }
+    ledger.http.close();
+    await server.stop();
+    const offenders = async (retentionMs: number) => {
+      const found: string[] = [];
+      const findings = new Audit(retentionMs).run(database.pool, new EventCatalogue(), new ProjectionCatalogue());
+      for await (const finding of findings) found.push(...finding.offenders);
+      return found;
+    };
+    expect(await offenders(1)).toEqual([]);
+    expect(await offenders(60_000)).toEqual([
+      expect.stringMatching(/^command \S+ \(executed\): on record with no to \d+, in the log with \d+ to \d+$/),
+      expect.stringMatching(/^command \S+ \(executed\): on record with \d+ to \d+, in the log with \d+ to \d+$/),
+      expect.stringMatching(/^command \S+: again from \d+ to \d+ in partition \d+, 00:00:\S+ later$/),
+    ]);
+  });
 });
 
 describe('A rebuild', () => {

@@ -57,38 +57,53 @@ WHERE e.position IS NULL
 ORDER BY 1`,
 };
 
-/** The events of a command are one run of positions, and where the command is on record, the one that stands there. */
-const commandsOnce: Invariant = {
+/**
+ * The events of a command are one run of positions in one commit, and where the command is on record, the one that stands
+ * there. A key that was forgotten after the retention may be used again: that is another command with the same id.
+ */
+const commandsOnce = (retentionMs: number): Invariant => ({
   name: '6 every command took effect at most once',
   countSql: `
 SELECT (SELECT count(DISTINCT metadata->>'commandId') FROM events) || ' commands with events, '
   || (SELECT count(*) FROM commands WHERE status IN ('executed', 'refused')) || ' on record' AS counted`,
   offendersSql: `
-WITH runs AS (
-  SELECT metadata->>'commandId' AS command_id, count(*) AS count, count(DISTINCT partition) AS partitions,
-    min(partition) AS partition, min(position) AS first, max(position) AS last
-  FROM events GROUP BY 1
+WITH effects AS (
+  SELECT metadata->>'commandId' AS command_id, partition, recorded_at, count(*) AS count,
+    min(position) AS first, max(position) AS last
+  FROM events GROUP BY 1, 2, 3
+), repeated AS (
+  SELECT *, recorded_at - lag(recorded_at) OVER (PARTITION BY command_id ORDER BY recorded_at) AS since FROM effects
+  WHERE command_id IN (SELECT command_id FROM effects GROUP BY 1 HAVING count(*) > 1)
 )
-SELECT 'command ' || r.command_id || ': ' || r.count || ' events from ' || r.first || ' to ' || r.last
-  || ' in ' || r.partitions || ' partitions' AS offender
-FROM runs r WHERE r.count <> r.last - r.first + 1 OR r.partitions <> 1
+SELECT 'command ' || command_id || ': ' || count || ' events from ' || first || ' to ' || last
+  || ' in partition ' || partition AS offender
+FROM effects WHERE count <> last - first + 1
+UNION ALL
+SELECT 'command ' || command_id || ': again from ' || first || ' to ' || last || ' in partition ' || partition || ', '
+  || since || ' later'
+FROM repeated WHERE since < interval '${retentionMs} milliseconds'
 UNION ALL
 SELECT 'command ' || c.command_id || ' (' || c.status || '): on record with ' || coalesce(c.first_position::text, 'no')
   || ' to ' || coalesce(c.last_position::text, 'no') || ', in the log with '
-  || coalesce(r.first || ' to ' || r.last, 'no event')
-FROM commands c LEFT JOIN runs r USING (command_id)
+  || coalesce(e.first || ' to ' || e.last, 'no event')
+FROM commands c LEFT JOIN effects e
+  ON e.command_id = c.command_id AND e.recorded_at > c.completed_at - interval '${retentionMs} milliseconds'
 WHERE c.status IN ('executed', 'refused') AND (
-  (c.first_position IS NULL) <> (r.first IS NULL)
-  OR (c.first_position IS NOT NULL AND (c.first_position, c.last_position) <> (r.first, r.last)))
+  (c.first_position IS NULL) <> (e.first IS NULL)
+  OR (c.first_position IS NOT NULL AND (c.first_position, c.last_position) <> (e.first, e.last)))
 ORDER BY 1`,
-};
+});
 
 /**
  * Proves the invariants on a live database, as of one moment: everything runs on one snapshot, while writes go on.
  * The replay of each read table (invariant 7) goes to a temporary table of the session.
  */
 export class Audit {
-  private readonly invariants: Invariant[] = [dense, versions, commandsOnce];
+  private readonly invariants: Invariant[];
+
+  constructor(retentionMs: number) {
+    this.invariants = [dense, versions, commandsOnce(retentionMs)];
+  }
 
   /** A module's own. */
   add(...invariants: readonly Invariant[]): void {
