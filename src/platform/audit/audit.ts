@@ -87,7 +87,7 @@ SELECT 'command ' || c.command_id || ' (' || c.status || '): on record with ' ||
   || ' to ' || coalesce(c.last_position::text, 'no') || ', in the log with '
   || coalesce(e.first || ' to ' || e.last, 'no event')
 FROM commands c LEFT JOIN effects e
-  ON e.command_id = c.command_id AND e.recorded_at > c.completed_at - interval '${retentionMs} milliseconds'
+  ON e.command_id = c.command_id AND e.recorded_at >= c.completed_at - interval '${retentionMs} milliseconds'
 WHERE c.status IN ('executed', 'refused') AND (
   (c.first_position IS NULL) <> (e.first IS NULL)
   OR (c.first_position IS NOT NULL AND (c.first_position, c.last_position) <> (e.first, e.last)))

@@ -24,7 +24,7 @@ export interface StreamType<State = unknown, E extends Event = Event> {
   isWorthKeeping?(state: State): boolean;
 }
 
-/** One stream: a type and an id. `isNew`: the id was made just now, so there is nothing to load. */
+/** One stream: a type and an id. `isNew`: taken for new, and loaded only when an append meets its place. */
 export interface Stream<State = unknown> {
   // The events a stream folds are its own affair; whoever holds a Stream only sees the State.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any

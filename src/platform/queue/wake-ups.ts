@@ -79,11 +79,10 @@ export class Worker {
   private again = false;
   private stopped = true;
   private failures = 0;
-  private idleMs: number;
+  /** So long there is nothing to do for certain, and then there is. */
+  private idleMs = Infinity;
 
-  constructor(private readonly options: WorkerOptions) {
-    this.idleMs = options.sweepIntervalMs;
-  }
+  constructor(private readonly options: WorkerOptions) {}
 
   start(): void {
     this.stopped = false;
@@ -124,7 +123,7 @@ export class Worker {
   }
 
   private async run(isAnnounced: boolean): Promise<void> {
-    const { sweepIntervalMs, restMs } = this.options;
+    const { restMs } = this.options;
     let found: Found = isAnnounced ? 'more' : 'nothing';
     let isSweep = !isAnnounced;
     try {
@@ -139,7 +138,7 @@ export class Worker {
           await new Promise((resume) => setTimeout(resume, restMs));
         }
       } while (this.isWorthAnotherLook(found) && !this.stopped);
-      this.idleMs = typeof found === 'object' ? Math.min(sweepIntervalMs, found.nothingForMs) : sweepIntervalMs;
+      this.idleMs = typeof found === 'object' ? found.nothingForMs : Infinity;
       this.failures = 0;
     } catch (error) {
       this.failures++;

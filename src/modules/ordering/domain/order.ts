@@ -252,7 +252,7 @@ export interface Price {
 
 export interface PlaceOrderInput {
   readonly orderId: string;
-  /** The id was made by the server just now. */
+  /** The id is none of the client's, so what has it is taken for new, and looked up only when it turns out to be there. */
   readonly isNew?: boolean;
   readonly customerId: string;
   readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
