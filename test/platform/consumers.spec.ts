@@ -5,6 +5,7 @@ import { Visibility } from '../../src/platform/consumers/visibility.js';
 import { ConsumerMetrics } from '../../src/platform/observability/metrics.js';
 import type { RecordedEvent } from '../../src/platform/log/recorded-event.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilPasses } from '../support/eventually.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { type Counted, count, modes, startWriter, type TestWriter } from './counters.js';
 
@@ -240,9 +241,12 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
     const cut = proxy.cutOnce({ connection: 'rialto projections', sent: 'COMMIT', lost });
     await expect(one.projector.run()).rejects.toThrow();
     await cut;
-    await runAll(one);
+    // Not in the first run, mostly: the server has yet to notice that nobody is there, and its locks are passed over.
+    await untilPasses(async () => {
+      await runAll(one);
+      expect(await lag('sums')).toBe(0);
+    });
     expect(await valuesOf('sums')).toEqual(ones);
-    expect(await lag('sums')).toBe(0);
     await Promise.all(writers.splice(0).map((writer) => writer.close()));
     await proxy.close();
   });

@@ -19,6 +19,9 @@ export interface Cut {
 /** What PostgreSQL ends every answer with: ReadyForQuery, and a byte for the state of the transaction. */
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5]);
 
+/** What a transaction whose client is gone has locked stays so until its server notices. */
+const unnoticedMs = 100;
+
 /** Stands between a process and who it talks to, and does what networks do. */
 export class TcpProxy {
   /** How long each of the server's answers is held back. */
@@ -127,19 +130,18 @@ export class TcpProxy {
         else setTimeout(() => client.write(data), this.delayMs);
       }
     });
-    for (const [one, other] of [[client, server], [server, client]] as const) {
-      one.on('error', () => undefined);
-      one.on('close', () => {
-        this.pairs.delete(client);
-        other.destroy();
-      });
-    }
+    for (const socket of [client, server]) socket.on('error', () => undefined);
+    client.on('close', () => cutting ?? server.destroy());
+    server.on('close', () => {
+      this.pairs.delete(client);
+      client.destroy();
+    });
   }
 
   private finish(cut: Cut & { done(): void }, client: Socket, server: Socket): void {
     reset(client);
     // What is still to be sent is sent: the server has the message, whoever asked for it is gone.
-    server.end();
+    setTimeout(() => server.end(), unnoticedMs);
     cut.done();
   }
 }
