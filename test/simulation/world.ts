@@ -94,8 +94,8 @@ export class Process {
     const runner = (on: never, list: () => ReturnType<typeof views.consumers>) => {
       const one = new ConsumerRunner(on, catalogue, this.newEvents, world.announcer, silent as never, list);
       // So small that a consumer is soon further behind than it goes.
-      const inside = one as unknown as { eventTypes?: ReadonlySet<string>; tail: TailBuffer };
-      inside.tail = new TailBuffer(tailEvents, ({ type }) => inside.eventTypes?.has(type) ?? true);
+      const inside = one as unknown as { tail: TailBuffer; isNews(event: RecordedEvent): boolean };
+      inside.tail = new TailBuffer(tailEvents, (event) => inside.isNews(event));
       return one;
     };
     const start = (worker: ConstructorParameters<typeof Worker>[0]['work'], queue: 'commands' | 'projections' | 'sagas') => {
@@ -106,14 +106,12 @@ export class Process {
     this.calls.push(() => {
       if (hasInbox) start((isExpected) => inboxWorker.run(isExpected), 'commands');
       if (!hasConsumers) return;
-      this.newEvents.onEvents((events) => {
-        if (sagas.hasNews(events)) this.wakeUps.wake('sagas');
-      });
       for (const [queue, one] of [
         ['projections', runner(projectionsPool!, () => views.consumers())],
         ['sagas', runner(sagasPool!, () => sagas.consumers())],
       ] as const) {
         this.runners.push(one);
+        if (queue === 'sagas') one.onNews(() => this.wakeUps.wake(queue));
         const prepared = one.prepare();
         let isPrepared = false;
         // A process whose start fails is started again; here it goes on trying.

@@ -49,7 +49,8 @@ export class ConsumerRunner {
   private readonly consumers = new Map<string, Consumer>();
   /** What its consumers take between them; undefined: all. */
   private eventTypes: ReadonlySet<string> | undefined;
-  private readonly tail = new TailBuffer(maxHeldEvents, ({ type }) => this.eventTypes?.has(type) ?? true);
+  private readonly tail = new TailBuffer(maxHeldEvents, (event) => this.isNews(event));
+  private wake: () => void = () => undefined;
 
   constructor(
     private readonly pool: pg.Pool,
@@ -61,6 +62,11 @@ export class ConsumerRunner {
     private readonly onPoison: (where: { consumer: string; partition: number; position: number }, error: Error) => void = () => undefined,
     private readonly following: Following = together,
   ) {}
+
+  /** Is told when this process has heard of events that give its consumers something to do. */
+  onNews(wake: () => void): void {
+    this.wake = wake;
+  }
 
   /** What it feeds, once it is prepared. */
   get names(): string[] {
@@ -76,7 +82,9 @@ export class ConsumerRunner {
     }
     await this.pool.query(createCheckpointsSql, [this.names]);
     // Last: whoever tries again, after a database that was away, listens once.
-    this.newEvents.onEvents((events) => this.tail.push(events));
+    this.newEvents.onEvents((events) => {
+      if (this.tail.push(events)) this.wake();
+    });
   }
 
   /** One run. When no news are expected it first asks whether there are any: one statement, and no transaction. */
@@ -110,14 +118,17 @@ export class ConsumerRunner {
 
   /** Whether somebody should have been woken for one of these events, and was not. */
   private isAnyLate(stretches: Map<number, Stretch>, now: Date): boolean {
-    const consumers = [...this.consumers.values()];
     return [...stretches.values()].some(({ events }) =>
-      events.some(
-        (event) =>
-          now.getTime() - Date.parse(event.recordedAt) > lateMs &&
-          consumers.some((consumer) => takes(consumer, event) && (consumer.concerns?.(event) ?? true)),
-      ),
+      events.some((event) => now.getTime() - Date.parse(event.recordedAt) > lateMs && this.isNews(event)),
     );
+  }
+
+  /** Whether it gives one of its consumers something to do. */
+  private isNews(event: RecordedEvent): boolean {
+    for (const consumer of this.consumers.values()) {
+      if (takes(consumer, event) && (consumer.concerns?.(event) ?? true)) return true;
+    }
+    return false;
   }
 
   /** Halves the batch until it goes through, or until a single event is left that does not. */

@@ -19,9 +19,6 @@ import type { CommandRequest, SagaClass, SagaMapping } from './saga.js';
  */
 @Injectable()
 export class SagaCatalogue {
-  /** By the type of event that they name. */
-  private readonly mappings = new Map<string, SagaMapping[]>();
-
   constructor(
     private readonly discovery: DiscoveryService,
     private readonly writer: LogWriter,
@@ -36,16 +33,6 @@ export class SagaCatalogue {
       .map(({ instance, metatype }) => this.consumer(instance as object, metatype as unknown as SagaClass));
   }
 
-  /**
-   * Whether a saga has something to do for one of these events. To ask a mapping costs a microsecond or two, so only
-   * those are asked that name the event's type: a transfer, which none does, costs a look into a map (mapped all the
-   * same, by each saga and up to three times, it was 8 µs). To run the sagas after every commit, for nothing, took a
-   * twelfth of PostgreSQL's and Node's time under a load of transfers.
-   */
-  hasNews(events: readonly RecordedEvent[]): boolean {
-    return events.some((event) => this.mappings.get(event.type)?.some((mapping) => asksForSomething(mapping, event)));
-  }
-
   private consumer(instance: object, saga: SagaClass): Consumer {
     const [method, ...others] = sagasOf(saga);
     if (others.length > 0 || !saga.type) throw new Error(`the class of ${method!} must have a type, and one saga`);
@@ -53,7 +40,6 @@ export class SagaCatalogue {
     if (types.size === 0) throw new Error(`the saga ${saga.type} names no eventTypes, so it would never do anything`);
     if (types.size < saga.eventTypes.length) throw new Error(`the saga ${saga.type} names one of its eventTypes twice`);
     const mapping = (instance as Record<string, SagaMapping>)[method!]!.bind(instance);
-    for (const type of types) this.mappings.set(type, [...(this.mappings.get(type) ?? []), mapping]);
     return {
       name: saga.type,
       eventTypes: types,

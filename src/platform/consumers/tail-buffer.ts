@@ -32,8 +32,11 @@ export class TailBuffer {
     private readonly concerns: (event: RecordedEvent) => boolean = () => true,
   ) {}
 
-  /** Events of one partition in the order of their positions. When they do not follow what is known, that is dropped. */
-  push(events: readonly RecordedEvent[]): void {
+  /**
+   * Events of one partition in the order of their positions. When they do not follow what is known, that is dropped.
+   * Returns whether any of them concerns somebody.
+   */
+  push(events: readonly RecordedEvent[]): boolean {
     const { partition, position } = events[0]!;
     let tail = this.tails.get(partition);
     if (tail?.upTo !== position - 1) {
@@ -44,8 +47,10 @@ export class TailBuffer {
     const before = tail.events.length;
     for (const event of events) if (this.concerns(event)) tail.events.push(event);
     tail.upTo = events.at(-1)!.position;
-    this.size += tail.events.length - before;
+    const added = tail.events.length - before;
+    this.size += added;
     if (this.size > this.maxEvents) this.shrink();
+    return added > 0;
   }
 
   /** What follows a position, at most `limit` events of it; undefined when that is not known here. */

@@ -32,6 +32,7 @@ const pollMs = 20;
 export class Visibility implements Announcer {
   private known: Positions = new Map();
   private readonly waiters = new Set<Waiter>();
+  private hasten: () => void = () => undefined;
   private poll: NodeJS.Timeout | undefined;
   /** Whose checkpoints count. A new object at every turn, so that an answer from before a turn is known as such. */
   private source: { readonly pool: pg.Pool; readonly isPrimary: boolean };
@@ -49,6 +50,11 @@ export class Visibility implements Announcer {
 
   get isWaitedFor(): boolean {
     return this.waiters.size > 0;
+  }
+
+  /** Is told when somebody begins to wait. */
+  onWait(hasten: () => void): void {
+    this.hasten = hasten;
   }
 
   /** The primary has this. Says nothing of a replica. */
@@ -136,6 +142,7 @@ export class Visibility implements Announcer {
         reject(new UnavailableError('projection-behind', `the view did not get there in ${waitMs} ms; come again`));
       }, waitMs);
       this.waiters.add(waiter);
+      this.hasten();
       this.poll ??= setTimeout(() => void this.pollOnce(), pollMs);
     });
   }

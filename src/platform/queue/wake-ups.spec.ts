@@ -1,4 +1,4 @@
-import { untilNextMs, Worker, type Found } from './wake-ups.js';
+import { untilNextMs, Worker, type Found, type Rest } from './wake-ups.js';
 
 describe('A worker that finds what is late', () => {
   /** What it makes of looks that find this, one after the other, and then nothing more. */
@@ -30,6 +30,56 @@ describe('A worker that finds what is late', () => {
 
   test('while it is at work has not: who had the work may still be about to say so', async () => {
     expect(await look(['some', 'late'], 60_000)).toEqual({ missed: 0, looks: ['expected', 'unexpected', 'unexpected'] });
+  });
+});
+
+describe('A worker that rests between looks', () => {
+  beforeEach(() => jest.useFakeTimers({ now: 0 }));
+  afterEach(() => jest.useRealTimers());
+
+  /** When it looks, with something to be found each time, until it is stopped. */
+  const start = (rest: Rest) => {
+    const looks: number[] = [];
+    const worker = new Worker({
+      sweepIntervalMs: 1_000,
+      rest,
+      work: async () => (looks.push(performance.now()), 'some'),
+      onError: (error) => {
+        throw error;
+      },
+    });
+    worker.start();
+    return { looks, worker };
+  };
+
+  test('lets work gather while nobody waits for it', async () => {
+    const { looks } = start({ leastMs: 2, mostMs: 20 });
+    await jest.advanceTimersByTimeAsync(50);
+    expect(looks).toEqual([0, 20, 40]);
+  });
+
+  test('goes on when somebody begins to wait', async () => {
+    const { looks, worker } = start({ leastMs: 2, mostMs: 20 });
+    await jest.advanceTimersByTimeAsync(25);
+    worker.hasten();
+    await jest.advanceTimersByTimeAsync(15);
+    expect(looks).toEqual([0, 20, 25]);
+  });
+
+  test('rests all the same for the least time, however many wait', async () => {
+    const { looks, worker } = start({ leastMs: 2, mostMs: 20, isWaitedFor: () => true });
+    for (let ms = 0; ms < 6; ms++) {
+      await jest.advanceTimersByTimeAsync(1);
+      worker.hasten();
+    }
+    expect(looks).toEqual([0, 2, 4, 6]);
+  });
+
+  test('does not keep a process that stops', async () => {
+    const { worker } = start({ leastMs: 2, mostMs: 60_000 });
+    await jest.advanceTimersByTimeAsync(100);
+    await worker.stop();
+    expect(jest.getTimerCount()).toBe(0);
   });
 });
 

@@ -56,10 +56,18 @@ export class WakeUps {
  */
 export type Found = 'more' | 'some' | 'late' | 'nothing' | { readonly nothingForMs: number };
 
+/** How long to let work gather before it is looked at again: the longer, the less the looks cost. */
+export interface Rest {
+  readonly leastMs: number;
+  /** While nobody waits for the work. Default: no longer. */
+  readonly mostMs?: number;
+  isWaitedFor?(): boolean;
+}
+
 export interface WorkerOptions {
   readonly sweepIntervalMs: number;
-  /** How long to let work gather before it is looked at again. Default: not at all. */
-  readonly restMs?: number;
+  /** Default: none. */
+  readonly rest?: Rest;
   /** Does what there is to do. `isExpected` when somebody said so or there was more; else there is probably nothing. */
   work(isExpected: boolean): Promise<Found>;
   /** A sweep has found work that nobody had been woken for. */
@@ -81,6 +89,7 @@ export class Worker {
   private failures = 0;
   /** So long there is nothing to do for certain, and then there is. */
   private idleMs = Infinity;
+  private endRest: (() => void) | undefined;
 
   constructor(private readonly options: WorkerOptions) {}
 
@@ -93,9 +102,15 @@ export class Worker {
     this.begin(true);
   }
 
+  /** Somebody has begun to wait for the work: there is no more rest than has to be. */
+  hasten(): void {
+    this.endRest?.();
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
+    this.hasten();
     await this.running;
   }
 
@@ -123,7 +138,7 @@ export class Worker {
   }
 
   private async run(isAnnounced: boolean): Promise<void> {
-    const { restMs } = this.options;
+    const { rest } = this.options;
     let found: Found = isAnnounced ? 'more' : 'nothing';
     let isSweep = !isAnnounced;
     try {
@@ -134,9 +149,7 @@ export class Worker {
         // What is late for a look that follows another may have a wake-up that is on its way, on a machine that is busy.
         if (found === 'late' && isSweep) this.options.onMissedWakeUp?.();
         isSweep = false;
-        if (found !== 'more' && restMs && this.isWorthAnotherLook(found)) {
-          await new Promise((resume) => setTimeout(resume, restMs));
-        }
+        if (found !== 'more' && rest && this.isWorthAnotherLook(found)) await this.rest(rest);
       } while (this.isWorthAnotherLook(found) && !this.stopped);
       this.idleMs = typeof found === 'object' ? found.nothingForMs : Infinity;
       this.failures = 0;
@@ -144,6 +157,16 @@ export class Worker {
       this.failures++;
       this.options.onError(error);
     }
+  }
+
+  private async rest({ leastMs, mostMs = leastMs, isWaitedFor }: Rest): Promise<void> {
+    await new Promise((resume) => setTimeout(resume, leastMs));
+    if (mostMs <= leastMs || this.stopped || isWaitedFor?.()) return;
+    await new Promise<void>((resume) => {
+      const timer = setTimeout(resume, mostMs - leastMs);
+      this.endRest = () => (clearTimeout(timer), resume());
+    });
+    this.endRest = undefined;
   }
 
   private isWorthAnotherLook(found: Found): boolean {
