@@ -40,7 +40,7 @@ describe('Another module', () => {
   const run = (command: LogCommand<object>) => app.get(CommandBus).execute<Outcome>(command);
   const resultOf = (outcome: Outcome) => (outcome.status === 'refused' ? outcome.rejection.code : (JSON.parse(outcome.answer) as { status: string }).status);
   const available = async (sku: string) => (await app.get(QueryBus).execute(new GetAvailable(sku))).available;
-  const visible = (outcome: Outcome) => app.get(Visibility, { strict: false }).waitFor([inventoryStock.name], [outcome], 5_000);
+  const visible = (outcome: Outcome) => app.get(Visibility, { strict: false }).waitFor([inventoryStock.name], [outcome], 60_000);
 
   test('hears of a refusal by the outcome, and of the first one however often it asks', async () => {
     const reserve = () => run(new ReserveStock({ sku: 'pen', reservationId: 'order-1', quantity: 2 }, envelope('the-order')));
@@ -75,7 +75,7 @@ describe('Another module', () => {
     for (const location of ['a', 'b', 'a']) await run(new ReceiveStock({ ...some, location }, envelope()));
     const reserved = await run(new ReserveStock({ sku: 'nail', reservationId: 'order-1', quantity: 3 * (2 ** 31 - 1) }, envelope()));
     expect(resultOf(reserved)).toBe('reserved');
-    await app.get(Visibility, { strict: false }).waitFor(['inventory-stock', 'inventory-reservations', 'inventory-movements'], [reserved], 5_000);
+    await app.get(Visibility, { strict: false }).waitFor(['inventory-stock', 'inventory-reservations', 'inventory-movements'], [reserved], 60_000);
     expect(await available('nail')).toBe(0);
     const { body } = await app.get(QueryBus).execute<GetReservation, { body: object }>(new GetReservation('nail', 'order-1'));
     expect(body).toMatchObject({ quantity: 6_442_450_941, allocations: [{ location: 'a', quantity: 4_294_967_294 }, { location: 'b', quantity: 2_147_483_647 }] });

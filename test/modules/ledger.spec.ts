@@ -926,7 +926,10 @@ describe('The ledger over HTTP', () => {
     );
 
     test('of the future is waited for, and then the client is asked to come again', async () => {
-      const answer = await ledger.account('alice', '', { 'consistency-token': '3@999999999' });
+      const impatient = await startRialto(database.url, { ROLE: 'query', CONSISTENCY_WAIT_MS: '500' });
+      const path = `/v1/ledgers/${ledger.ledger}/accounts/alice`;
+      const answer = await new HttpClient(impatient).get(path, { 'consistency-token': '3@999999999' });
+      await impatient.stop();
       expect(refusalOf(answer)).toEqual([503, 'projection-behind']);
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
     });

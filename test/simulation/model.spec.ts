@@ -40,7 +40,7 @@ function structuredCloneOf({ rows, error }: Answer): Answer {
   return error ? { error } : { rows: rows!.map((row) => ({ ...row })) };
 }
 
-const patienceMs = 5_000;
+const patienceMs = 30_000;
 
 async function withinReason<T>(result: Promise<T>, asked: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

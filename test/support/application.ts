@@ -10,7 +10,7 @@ import { Lifecycle } from '../../src/platform/lifecycle.js';
 import { createLogger } from '../../src/platform/observability/logger.js';
 import { Workers } from '../../src/platform/workers.js';
 
-const silent = { LOG_LEVEL: 'silent' };
+const silent = { LOG_LEVEL: 'silent', CONSISTENCY_WAIT_MS: '20000' };
 
 /** The application, put together as main.ts does it, but without a database and without a port. */
 export async function assembleApplication(env: Record<string, string> = {}): Promise<NestFastifyApplication> {

@@ -108,9 +108,12 @@ export class RialtoServer {
   }
 }
 
-/** A process of Rialto that is not yet started. */
+/**
+ * A process of Rialto that is not yet started. Its reads wait for their token as long as a busy machine needs: whoever
+ * wants to hear that a view is behind says so.
+ */
 export async function rialto(databaseUrl: string, env: Record<string, string> = {}): Promise<RialtoServer> {
-  return new RialtoServer(await freePort(), { DATABASE_URL: databaseUrl, ...env });
+  return new RialtoServer(await freePort(), { DATABASE_URL: databaseUrl, CONSISTENCY_WAIT_MS: '20000', ...env });
 }
 
 /** A process of Rialto that is ready. */
