@@ -71,7 +71,9 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
     return { ...writer, inbox, worker, drain, command };
   };
   const row = async ({ commandId }: AcceptedCommand) =>
-    (await database.pool.query('SELECT *, due_at > now() AS waits FROM commands WHERE command_id = $1', [commandId])).rows[0];
+    (await database.pool.query('SELECT * FROM commands WHERE command_id = $1', [commandId])).rows[0];
+  /** By the clock that says what is due, in milliseconds. */
+  const databaseMs = async () => (await database.pool.query<{ now: Date }>('SELECT clock_timestamp() AS now')).rows[0]!.now.getTime();
   const due = () => database.pool.query(`UPDATE commands SET due_at = now() - interval '1 ms' WHERE status IN ('accepted', 'scheduled')`);
 
   test('keeps what it has accepted, and runs it', async () => {
@@ -207,11 +209,15 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
       await inbox.accept(poison);
       for (let attempts = 1; attempts <= 8; attempts++) {
         await inbox.accept(command('a'));
+        const beforeMs = await databaseMs();
         await drain();
         expect(await value('a')).toBe(attempts);
         const state = await row(poison);
         expect(state).toMatchObject({ status: attempts < 8 ? 'accepted' : 'failed', attempts, error: 'Error: a bug \uFFFD' });
-        if (attempts < 8) expect(state.waits).toBe(true);
+        // The least that chance leaves of a back-off is more than the most that it makes of the one before.
+        if (attempts < 8) expect(state.due_at.getTime()).toBeGreaterThanOrEqual(beforeMs + 0.75 * 200 * 2 ** attempts);
+        // However long this test is kept from its next look, the command is not due then.
+        await database.pool.query(`UPDATE commands SET due_at = due_at + interval '1 hour' WHERE command_id = $1`, [poison.commandId]);
         await drain();
         expect((await row(poison)).attempts).toBe(attempts);
         await due();
@@ -266,8 +272,11 @@ describe.each(modes)('The inbox, with %s', (_name, lanes) => {
     const patient = command('a');
     await inbox.accept(patient);
     broken = () => { throw new UnavailableError('overloaded', 'full'); };
+    const beforeMs = await databaseMs();
     await drain();
-    expect(await row(patient)).toMatchObject({ status: 'accepted', error: null, waits: true });
+    const state = await row(patient);
+    expect(state).toMatchObject({ status: 'accepted', error: null });
+    expect(state.due_at.getTime()).toBeGreaterThanOrEqual(beforeMs + 1_000);
     broken = undefined;
     await due();
     await drain();

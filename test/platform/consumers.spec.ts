@@ -62,6 +62,12 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
       await database.pool.query(`CREATE TABLE ${table} (counter text PRIMARY KEY, value bigint NOT NULL)`);
     }
     await database.pool.query('CREATE TABLE distinct_counts (counter text, value bigint, UNIQUE (value))');
+    // However long a run takes, what failed in it is not due again before the test says so: it waits an hour longer.
+    await database.pool.query(`
+      CREATE FUNCTION wait_longer() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NEW.retry_at = NEW.retry_at + interval '1 hour'; RETURN NEW; END $$;
+      CREATE TRIGGER wait_longer BEFORE UPDATE ON checkpoints FOR EACH ROW
+        WHEN (NEW.attempts > OLD.attempts) EXECUTE FUNCTION wait_longer()`);
   });
 
   afterEach(async () => {
@@ -181,10 +187,13 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
       await history(one);
       await runAll(one);
       const due = `UPDATE checkpoints SET retry_at = now() - interval '1 ms' WHERE failed_position IS NOT NULL`;
+      const waits = `SELECT retry_at >= $1::timestamptz + interval '1 hour' + $2 * interval '1 second' AS long_enough FROM checkpoints WHERE failed_position IS NOT NULL`;
       for (let attempts = 2; attempts <= 3; attempts++) {
+        const { rows: [before] } = await database.pool.query<{ now: Date }>('SELECT clock_timestamp() AS now');
         await database.pool.query(due);
         await runAll(one);
         expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([{ attempts }]);
+        expect((await database.pool.query(waits, [before!.now, 2 ** (attempts - 1)])).rows).toEqual([{ long_enough: true }]);
         expect((await valuesOf('sums')).n0).toBe(6);
       }
       fixed = true;

@@ -9,6 +9,7 @@ import { startEmbeddedPostgres } from '../../src/platform/database/embedded-post
 import type { EmbeddedPostgres } from '../../src/platform/database/embedded-postgres.js';
 import { isMigrated, migrate } from '../../src/platform/database/migrate.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilPasses } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 
 describe('The embedded PostgreSQL', () => {
@@ -182,13 +183,17 @@ describe('Migrating', () => {
     const log = (line: string) => lines.push(line);
     await Promise.all([1, 2, 3].map(() => migrate(database.url, { partitions: 3, log })));
 
-    expect(new Set(lines).size).toBe(lines.length);
+    // Who waits for long says so, and two may.
+    const migrated = lines.filter((line) => line.startsWith('Migrated: '));
+    expect(migrated).not.toEqual([]);
+    expect(new Set(migrated).size).toBe(migrated.length);
     expect(await isMigrated(database.pool)).toBe(true);
     const partitions = 'select count(*)::int as count from partitions';
     expect(await query(database.url, partitions)).toEqual([{ count: 3 }]);
     const locks = `select from pg_locks join pg_database d on d.oid = database
       where locktype = 'advisory' and datname = current_database()`;
-    expect(await query(database.url, locks)).toEqual([]);
+    // A session that was ended is there until its process at the server comes to its end.
+    await untilPasses(async () => expect(await query(database.url, locks)).toEqual([]));
   });
 
   test('knows a migration that has not been applied', async () => {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
 const main = join(process.cwd(), 'dist', 'main.js');
@@ -123,11 +123,26 @@ export async function startRialto(databaseUrl: string, env: Record<string, strin
   return server;
 }
 
+const portsEach = 2_500;
+/** From anywhere in them, for the files that a worker runs one after the other all begin anew. */
+let tried = Math.floor(Math.random() * portsEach);
+
+/**
+ * A port that nobody listens on, nor will for the while that a process takes to start: each of Jest's workers has its own, below
+ * those that the kernel gives to whoever asks for any.
+ */
 export async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address() as AddressInfo;
-  listener.close();
-  await once(listener, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + portsEach * Number(process.env.JEST_WORKER_ID ?? 0) + (tried++ % portsEach);
+    const listener = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(listener, 'listening');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue;
+      throw error;
+    }
+    listener.close();
+    await once(listener, 'close');
+    return port;
+  }
 }
