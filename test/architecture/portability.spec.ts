@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { distributedTables } from '../../src/cli/db-distribute/plan.js';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { startApplication, type RunningApplication } from '../support/application.js';
-import { after, HttpClient } from '../support/client.js';
+import { after, type Answer, HttpClient } from '../support/client.js';
 import { root, runNode } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
@@ -77,16 +77,17 @@ async function useEverything({ url }: RunningApplication): Promise<void> {
     await post(`${ledger}/transactions`, { transactionId: 'tx', postings: [{ source: 'world', destination: 'alice', amount: '100000' }] });
     const created = await post('/v1/products', { productId: 'p', name: 'A thing', categories: ['things'], variants: [{ sku: 's', price: { amount: '100', currency: 'EUR' } }] });
     // What follows changes rows that are there, rather than what a batch is about to make.
-    for (const path of ['/v1/products', '/v1/skus/s']) await http.get(path, after(created));
+    const see = async (path: string, write: Answer) => expect((await http.get(path, after(write))).status).toBe(200);
+    for (const path of ['/v1/products', '/v1/skus/s']) await see(path, created);
     await http.request('PATCH', '/v1/products/p', { body: { name: 'A better thing' } });
     for (const [sku, amount] of [['t', '200'], ['s', '110']]) await http.request('PUT', `/v1/products/p/variants/${sku}`, { body: { price: { amount, currency: 'EUR' } } });
     await post('/v1/products/p/archive', {});
     await post('/v1/products/p/restore', {});
     await post('/v1/stock/s/receipts', { quantity: 10 });
-    await post('/v1/stock/s/reservations', { reservationId: 'r', quantity: 1, expiresInSeconds: 3_600 });
+    await see('/v1/stock/s/reservations/r', await post('/v1/stock/s/reservations', { reservationId: 'r', quantity: 1, expiresInSeconds: 3_600 }));
     await post('/v1/stock/s/reservations/r/release', {});
     const order = { customerId: 'c', lines: [{ sku: 's', quantity: 1 }], payment: { ledger: 'demo', account: 'alice' } };
-    await post('/v1/orders', { orderId: 'o', ...order }, { prefer: 'wait=30' });
+    await see('/v1/orders/o', await post('/v1/orders', { orderId: 'o', ...order }, { prefer: 'wait=30' }));
     await post('/v1/orders/o/fulfil', {});
     // At the same time, for batches of several partitions.
     const others = Array.from({ length: 8 }, (_, n) => `/v1/ledgers/other-${n}`);

@@ -37,13 +37,13 @@ describe('A worker that rests between looks', () => {
   beforeEach(() => jest.useFakeTimers({ now: 0 }));
   afterEach(() => jest.useRealTimers());
 
-  /** When it looks, with something to be found each time, until it is stopped. */
-  const start = (rest: Rest) => {
+  /** When it looks, with this to be found, or something each time, until it is stopped. */
+  const start = (rest: Rest, found?: Found[]) => {
     const looks: number[] = [];
     const worker = new Worker({
       sweepIntervalMs: 1_000,
       rest,
-      work: async () => (looks.push(performance.now()), 'some'),
+      work: async () => (looks.push(performance.now()), found ? (found.shift() ?? 'nothing') : 'some'),
       onError: (error) => {
         throw error;
       },
@@ -64,6 +64,14 @@ describe('A worker that rests between looks', () => {
     worker.hasten();
     await jest.advanceTimersByTimeAsync(15);
     expect(looks).toEqual([0, 20, 25]);
+  });
+
+  test('looks when somebody begins to wait, though it knows of nothing: another process may rest with what there is', async () => {
+    const { looks, worker } = start({ leastMs: 2, mostMs: 20 }, ['some', 'nothing', 'some', 'nothing']);
+    await jest.advanceTimersByTimeAsync(100);
+    worker.hasten();
+    await jest.advanceTimersByTimeAsync(100);
+    expect(looks).toEqual([0, 20, 100, 120]);
   });
 
   test('rests all the same for the least time, however many wait', async () => {

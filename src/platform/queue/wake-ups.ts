@@ -102,15 +102,16 @@ export class Worker {
     this.begin(true);
   }
 
-  /** Somebody has begun to wait for the work: there is no more rest than has to be. */
+  /** Somebody has begun to wait for the work: it is looked for at once, or after the least rest. */
   hasten(): void {
     this.endRest?.();
+    this.begin(true);
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    this.hasten();
+    this.endRest?.();
     await this.running;
   }
 
