@@ -261,18 +261,14 @@ describe('A front end and a worker', () => {
       });
 
       test('do not wait for it: direct commands are answered while it is frozen', async () => {
-        const tookMs: number[] = [];
-        for (let round = 0; round < 5; round++) {
-          await eventually(async () => (await pair.http.get('/metrics')).text, (text) => /rialto_queue_connected 1/.test(text));
-          redis.freeze();
+        await eventually(async () => (await pair.http.get('/metrics')).text, (text) => /rialto_queue_connected 1/.test(text));
+        redis.freeze();
+        for (let i = 0; i < 20; i++) {
           const began = performance.now();
-          const { status } = await pair.ledger.transfer('world', 'alice', 1);
-          tookMs.push(performance.now() - began);
-          redis.thaw();
-          expect(status).toBe(201);
+          expect((await pair.ledger.transfer('world', 'alice', 1)).status).toBe(201);
+          expect(performance.now() - began).toBeLessThan(3_000);
         }
-        // The best of them: one that waited for Redis would wait until that is given up, after five seconds, each time.
-        expect(Math.min(...tookMs)).toBeLessThan(3_000);
+        redis.thaw();
       });
     });
 

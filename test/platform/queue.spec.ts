@@ -192,13 +192,9 @@ function behaves(make: () => Promise<Backend>): void {
     const front = await start(shaky, [], hurried);
     await isHeard(front, worker, 'commands');
     proxy.swallow();
-    // The best of three: what holds up a wake-up does so each time, and what holds up this process does not.
-    const tookMs = [1, 2, 3].map(() => {
-      const began = performance.now();
-      for (let i = 0; i < 100_000; i++) front.wakeUps.wake('commands');
-      return performance.now() - began;
-    });
-    expect(Math.min(...tookMs)).toBeLessThan(1_000);
+    const began = performance.now();
+    for (let i = 0; i < 100_000; i++) front.wakeUps.wake('commands');
+    expect(performance.now() - began).toBeLessThan(1_000);
     for (const process of [worker, front]) {
       await eventually(() => process.metric('rialto_queue_connected'), (connected) => connected === 0);
     }

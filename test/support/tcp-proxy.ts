@@ -131,7 +131,10 @@ export class TcpProxy {
       }
     });
     for (const socket of [client, server]) socket.on('error', () => undefined);
-    client.on('close', () => cutting ?? server.destroy());
+    client.on('close', () => {
+      // One that was cut on purpose is ended later (`finish`).
+      if (!cutting) server.destroy();
+    });
     server.on('close', () => {
       this.pairs.delete(client);
       client.destroy();

@@ -35,7 +35,7 @@ interface Held {
  * A stream that has just begun is held apart, in little memory, until it is written to again: most orders, and what is
  * reserved and pending for them, are not for hours, and pushed out what every order needs. (2Q without its list of
  * ghosts: Johnson and Shasha, VLDB 1994.) The less is held, the less the garbage collector has to mark: with orders held
- * like all else it took 170 ms of the other core every four seconds, and one order in twenty waited for it (ADR 0001).
+ * like all else it took 170 ms of the other core every four seconds, and one order in twenty waited for it (ADR 0022).
  */
 export class StateCache {
   /** By the stream's name: a stream is in one partition, so the name says it all. */

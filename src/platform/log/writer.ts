@@ -155,7 +155,7 @@ export class LogWriter {
   /**
    * By command id. Not a Map: of the tables that a Map has outgrown V8 lets each refer to the next, so that from the first
    * that is old enough for a full collection only, all later ones live until then, with the commands that were in them:
-   * 4 kB of each order.
+   * 3 kB of each order (ADR 0022).
    */
   private readonly inFlight = Object.create(null) as Record<string, Pending | undefined>;
   private waiting: Pending[] = [];
