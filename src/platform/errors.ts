@@ -9,7 +9,7 @@ export class UnavailableError extends Error {
   }
 }
 
-/** The queue in front of the writer is full. */
+/** The queue in front of the writer is full, or as much is being done as there is memory for. */
 export class OverloadedError extends UnavailableError {
   constructor() {
     super('overloaded', 'more writes are waiting than this node takes on; come again');

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { root, runNode } from '../support/command.js';
 import { type TestDatabase, createTestDatabase } from '../support/database.js';
@@ -79,7 +80,8 @@ describe('The image', () => {
   test('starts Node itself, with the flags of npm start', async () => {
     const script = `import { nodeFlags } from '${root}scripts/lib/node-flags.mjs'; console.log(JSON.stringify(nodeFlags));`;
     const nodeFlags = JSON.parse((await runNode(['--input-type=module', '--eval', script])).output);
-    expect([...image.entrypoint, ...image.command]).toEqual(['node', ...nodeFlags, 'dist/main.js']);
+    const here = nodeFlags.map((flag: string) => flag.replace(pathToFileURL(root).href, './'));
+    expect([...image.entrypoint, ...image.command]).toEqual(['node', ...here, 'dist/main.js']);
     expect(Number(image.user)).toBeGreaterThan(0);
     expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });
   });

@@ -18,7 +18,7 @@ export class NodeProcess {
     env: Readonly<Record<string, string>>,
   ) {
     // The flags that we run with are those of `npm start` too; what starts tests has others.
-    const flags = process.execArgv.filter((flag) => flag.startsWith('--max-') || flag === '--enable-source-maps');
+    const flags = process.execArgv.filter((flag) => /^--(max-|v8-|import=)/.test(flag));
     this.service = new Service(name, process.execPath, ['--import', follower, ...flags, `${root}dist/main.js`], {
       env: { ...env, ROLE: role, PORT: String(port), RIALTO_PARENT_FD: '3' },
       pipeToParent: true,

@@ -1,5 +1,6 @@
 import { CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { LogCommand } from '../../../platform/commands/log-command.js';
+import { OverloadedError } from '../../../platform/errors.js';
 import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
 import {
   postAll,
@@ -22,16 +23,34 @@ export class PostTransactions extends LogCommand<PostTransactionsInput> {
   static partitionKey = ({ ledger }: PostTransactionsInput): string => ledger;
 }
 
+/**
+ * As much waits or is worked on at once in a process, over all lists; some 300 MB. Without a limit 256 clients with the
+ * longest lists brought it down, out of memory.
+ */
+const maxSizeAtOnce = 300_000;
+
+const bytesOfPosting = 64;
+
 /** So much is decided and committed at once: other writers wait no longer than that takes (some 50 ms). */
 const itemsPerStep = 1_000;
 
 @CommandHandler(PostTransactions)
 export class PostTransactionsHandler implements ICommandHandler<PostTransactions> {
+  private sizeAtOnce = 0;
+
   constructor(private readonly writer: LogWriter) {}
 
   async execute(command: PostTransactions): Promise<Outcome> {
     const { atomic, items } = command.input;
-    return atomic || items.length <= itemsPerStep ? this.post(command) : this.postInSteps(command);
+    const size = sizeOf(items);
+    // A list of whatever size alone: as BULK_BODY_LIMIT allows, it would be turned away for ever.
+    if (this.sizeAtOnce > 0 && this.sizeAtOnce + size > maxSizeAtOnce) throw new OverloadedError();
+    this.sizeAtOnce += size;
+    try {
+      return await (atomic || items.length <= itemsPerStep ? this.post(command) : this.postInSteps(command));
+    } finally {
+      this.sizeAtOnce -= size;
+    }
   }
 
   private post(command: PostTransactions, admitted = false): Promise<Outcome> {
@@ -66,4 +85,13 @@ export class PostTransactionsHandler implements ICommandHandler<PostTransactions
       admitted: true,
     });
   }
+}
+
+/** In postings, with metadata of as much text as one counted as one more. */
+function sizeOf(items: readonly PostTransactionInput[]): number {
+  let size = 0;
+  for (const { postings, metadata } of items) {
+    size += postings.length + (metadata ? JSON.stringify(metadata).length / bytesOfPosting : 0);
+  }
+  return size;
 }
