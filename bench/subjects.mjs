@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { transformFile } from '@swc/core';
-import { nodeFlags } from '../scripts/lib/node-flags.mjs';
+import { nodeFlags } from '../dist/node-flags.js';
 import { Broken, load } from './measure.mjs';
 import { percentile } from './numbers.mjs';
 import { findProgram, freePort, here, runProgram, startServer } from './systems.mjs';

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFlags } from './lib/node-flags.mjs';
 import { giveUp, prepare, root } from './lib/prepare.mjs';
 import { supervise } from './lib/supervise.mjs';
 
 const [name, ...args] = process.argv.slice(2);
 await prepare();
+const { nodeFlags } = await import('../dist/node-flags.js'); // Not there before everything is prepared.
 const directory = join(root, 'dist', 'cli');
 const names = (existsSync(directory) ? readdirSync(directory) : [])
   .filter((file) => file.endsWith('.js'))

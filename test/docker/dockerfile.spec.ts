@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { root, runNode } from '../support/command.js';
+import { nodeFlags } from '../../src/node-flags.js';
+import { root } from '../support/command.js';
 import { type TestDatabase, createTestDatabase } from '../support/database.js';
 import { DockerBuild, type Stage, bytesIn } from '../support/dockerfile.js';
 import { eventually } from '../support/eventually.js';
@@ -78,12 +79,17 @@ describe('The image', () => {
   });
 
   test('starts Node itself, with the flags of npm start', async () => {
-    const script = `import { nodeFlags } from '${root}scripts/lib/node-flags.mjs'; console.log(JSON.stringify(nodeFlags));`;
-    const nodeFlags = JSON.parse((await runNode(['--input-type=module', '--eval', script])).output);
-    const here = nodeFlags.map((flag: string) => flag.replace(pathToFileURL(root).href, './'));
+    const here = nodeFlags.map((flag) => flag.replace(pathToFileURL(root).href, './'));
     expect([...image.entrypoint, ...image.command]).toEqual(['node', ...here, 'dist/main.js']);
     expect(Number(image.user)).toBeGreaterThan(0);
     expect(image.env).toMatchObject({ NODE_ENV: 'production', HOST: '0.0.0.0' });
+  });
+
+  test('names the lines of our sources when something fails', async () => {
+    const script = `import('./dist/config.js').then(({ readConfig }) => readConfig({ PARTITIONS: 'many' })).catch(({ stack }) => console.log(stack))`;
+    const failing = run([...image.entrypoint, '--eval', script], {});
+    const chunks = await failing.stdout!.toArray();
+    expect(Buffer.concat(chunks).toString()).toMatch(/at readConfig \(\S*src\/config\.ts:\d+:\d+\)/);
   });
 
   test('migrates an empty database with the arguments of compose and Kubernetes', async () => {

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeFlags } from '../../node-flags.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../platform/database/embedded-postgres.js';
 
 const main = fileURLToPath(new URL('../../main.js', import.meta.url));
@@ -69,8 +70,7 @@ export class OwnServer {
 
   /** Nobody's shell has a say in what is shown: the environment is only what is given here. */
   private async launch(): Promise<void> {
-    // The flags that we run with are those of `npm start` too.
-    const child = spawn(process.execPath, ['--import', follower, ...process.execArgv, main], {
+    const child = spawn(process.execPath, ['--import', follower, ...nodeFlags, main], {
       env: { ...this.environment, PORT: String(this.port), LOG_LEVEL: 'warn', RIALTO_PARENT_FD: '3' },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true, // Ctrl-C in the terminal is for us.

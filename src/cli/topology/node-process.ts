@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { nodeFlags } from '../../node-flags.js';
 import { Service } from './service.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -17,9 +18,7 @@ export class NodeProcess {
     /** All of its environment: nobody's shell has a say in it. */
     env: Readonly<Record<string, string>>,
   ) {
-    // The flags that we run with are those of `npm start` too; what starts tests has others.
-    const flags = process.execArgv.filter((flag) => /^--(max-|v8-|import=)/.test(flag));
-    this.service = new Service(name, process.execPath, ['--import', follower, ...flags, `${root}dist/main.js`], {
+    this.service = new Service(name, process.execPath, ['--import', follower, ...nodeFlags, `${root}dist/main.js`], {
       env: { ...env, ROLE: role, PORT: String(port), RIALTO_PARENT_FD: '3' },
       pipeToParent: true,
     });

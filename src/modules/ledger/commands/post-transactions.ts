@@ -24,32 +24,32 @@ export class PostTransactions extends LogCommand<PostTransactionsInput> {
 }
 
 /**
- * As much waits or is worked on at once in a process, over all lists; some 300 MB. Without a limit 256 clients with the
+ * So many wait or are worked on at once in a process, over all lists; some 300 MB. Without a limit 256 clients with the
  * longest lists brought it down, out of memory.
  */
-const maxSizeAtOnce = 300_000;
+const maxPostingsAtOnce = 300_000;
 
-const bytesOfPosting = 64;
+const metadataBytesPerPosting = 64;
 
 /** So much is decided and committed at once: other writers wait no longer than that takes (some 50 ms). */
 const itemsPerStep = 1_000;
 
 @CommandHandler(PostTransactions)
 export class PostTransactionsHandler implements ICommandHandler<PostTransactions> {
-  private sizeAtOnce = 0;
+  private postingsAtOnce = 0;
 
   constructor(private readonly writer: LogWriter) {}
 
   async execute(command: PostTransactions): Promise<Outcome> {
     const { atomic, items } = command.input;
-    const size = sizeOf(items);
+    const postings = postingsOf(items);
     // A list of whatever size alone: as BULK_BODY_LIMIT allows, it would be turned away for ever.
-    if (this.sizeAtOnce > 0 && this.sizeAtOnce + size > maxSizeAtOnce) throw new OverloadedError();
-    this.sizeAtOnce += size;
+    if (this.postingsAtOnce > 0 && this.postingsAtOnce + postings > maxPostingsAtOnce) throw new OverloadedError();
+    this.postingsAtOnce += postings;
     try {
       return await (atomic || items.length <= itemsPerStep ? this.post(command) : this.postInSteps(command));
     } finally {
-      this.sizeAtOnce -= size;
+      this.postingsAtOnce -= postings;
     }
   }
 
@@ -87,11 +87,11 @@ export class PostTransactionsHandler implements ICommandHandler<PostTransactions
   }
 }
 
-/** In postings, with metadata of as much text as one counted as one more. */
-function sizeOf(items: readonly PostTransactionInput[]): number {
-  let size = 0;
+/** How much memory a list asks for: so many postings, metadata counted as if it were some. */
+function postingsOf(items: readonly PostTransactionInput[]): number {
+  let count = 0;
   for (const { postings, metadata } of items) {
-    size += postings.length + (metadata ? JSON.stringify(metadata).length / bytesOfPosting : 0);
+    count += postings.length + (metadata ? JSON.stringify(metadata).length / metadataBytesPerPosting : 0);
   }
-  return size;
+  return count;
 }

@@ -10,8 +10,9 @@
  * One helper thread, not four: on two cores four take four times the CPU to mark the same heap (ADR 0022). More cores are
  * for more processes.
  */
-export const nodeFlags = [
-  `--import=${new URL('../../dist/source-maps.js', import.meta.url)}`,
+export const nodeFlags: readonly string[] = [
+  // From src/, which tests run, as well as from dist/.
+  `--import=${new URL('../dist/source-maps.js', import.meta.url).href}`,
   '--max-old-space-size=768',
   '--max-semi-space-size=32',
   '--v8-pool-size=1',
