@@ -57,7 +57,7 @@ describeWith({ nginx }, 'The load balancer of compose and Kubernetes', () => {
     });
     await log.close();
     client = new HttpClient({ url: `http://127.0.0.1:${listen}` });
-    await eventually(() => client.get('/health/live').catch(() => undefined), (answer) => answer?.status === 200);
+    await eventually(() => client.get('/health/live', alone).catch(() => undefined), (answer) => answer?.status === 200);
   });
 
   afterAll(async () => {
@@ -84,7 +84,7 @@ describeWith({ nginx }, 'The load balancer of compose and Kubernetes', () => {
   const counts = (found: Map<number, Set<number>>) => nodes.map((_node, index) => [...found.values()].filter((one) => one.has(index)).length);
 
   test('answers that no node answered, as long as DNS knows none', async () => {
-    for (const answer of [await client.get('/v1/products'), await client.post('/v1/orders', {})]) {
+    for (const answer of [await client.get('/v1/products', alone), await client.post('/v1/orders', {}, alone)]) {
       expect([answer.status, answer.body.code]).toEqual([502, 'bad-gateway']);
     }
   });
@@ -92,8 +92,8 @@ describeWith({ nginx }, 'The load balancer of compose and Kubernetes', () => {
   test('finds nodes that come, and gives each the writes of its partitions', async () => {
     await dnsSays('query.shop', ['127.0.0.4']);
     await dnsSays('command.shop', ['127.0.0.3', '127.0.0.2']);
-    await eventually(() => client.get('/v1/products'), ({ status }) => status === 200);
-    await eventually(() => client.post('/v1/orders', {}), ({ status }) => status === 200);
+    await eventually(() => client.get('/v1/products', alone), ({ status }) => status === 200);
+    await eventually(() => client.post('/v1/orders', {}, alone), ({ status }) => status === 200);
     const found = await eventually(owners, (all) => counts(all)[1]! > 0 && [...all.values()].every(({ size }) => size === 1));
     expect(counts(found)).toEqual([8, 8, 0]);
   });
@@ -119,7 +119,7 @@ describeWith({ nginx }, 'The load balancer of compose and Kubernetes', () => {
     await dnsSays('command.shop', []);
     await dnsSays('query.shop', ['127.0.0.2', '127.0.0.4']); // That it has looked since shows in this.
     await eventually(() => readFile(join(directory, 'edge/nodes/query.conf'), 'utf8'), (lines) => lines.includes('127.0.0.2'));
-    expect((await client.post('/v1/orders', {})).status).toBe(200);
+    expect((await client.post('/v1/orders', {}, alone)).status).toBe(200);
   });
 
   test('answers what is under way when it is stopped', async () => {
