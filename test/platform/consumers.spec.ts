@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
 import type { Projection } from '../../src/platform/consumers/projection.js';
 import { ConsumerRunner } from '../../src/platform/consumers/consumer-runner.js';
@@ -25,16 +26,12 @@ function sums(name: string, onBatch: (events: readonly RecordedEvent<Counted>[])
     name,
     table: name,
     key: ['counter'],
-    async project(events, sql, table) {
+    project(events, table) {
       const counted = events as readonly RecordedEvent<Counted>[];
       onBatch(counted);
-      const rows = JSON.stringify(counted.map(({ data }) => data));
-      await sql.query({
-        name: `${table}-add`,
-        text: `INSERT INTO ${table} AS t (counter, value) SELECT counter, sum(by) FROM json_to_recordset($1::json) AS r(counter text, by bigint)
-          GROUP BY counter ON CONFLICT (counter) DO UPDATE SET value = t.value + excluded.value`,
-        values: [rows],
-      });
+      const text = `INSERT INTO ${table} AS t (counter, value) SELECT counter, sum(by) FROM json_to_recordset($1::json) AS r(counter text, by bigint)
+        GROUP BY counter ON CONFLICT (counter) DO UPDATE SET value = t.value + excluded.value`;
+      return [{ name: `${table}-add`, text, values: [JSON.stringify(counted.map(({ data }) => data))] }];
     },
   };
 }
@@ -44,10 +41,10 @@ const distinct: Projection = {
   name: 'distinct_counts',
   table: 'distinct_counts',
   key: ['value'],
-  async project(events, sql, table) {
+  project(events, table) {
     const rows = JSON.stringify((events as readonly RecordedEvent<Counted>[]).map(({ data }) => data));
     const text = `INSERT INTO ${table} (counter, value) SELECT counter, by FROM json_to_recordset($1::json) AS r(counter text, by bigint)`;
-    await sql.query({ name: `${table}-add`, text, values: [rows] });
+    return [{ name: `${table}-add`, text, values: [rows] }];
   },
 };
 
@@ -149,6 +146,49 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
     expect(await valuesOf('other_sums')).toEqual(await valuesOf('sums'));
   });
 
+  test('goes on from where it left the checkpoints without claiming them, until somebody else has moved them', async () => {
+    const [one, other] = [await start([sums('sums')]), await start([sums('sums')])];
+    const sent = jest.spyOn(pg.Client.prototype, 'query');
+    const claimsOf = async (work: () => Promise<unknown>) => {
+      sent.mockClear();
+      await work();
+      return sent.mock.calls.filter(([statement]) => String((statement as { name?: string } | undefined)?.name).startsWith('claim-checkpoints')).length;
+    };
+    let counted = 0;
+    const countAll = async () => {
+      counted++;
+      await Promise.all(names.map((name) => one.execute(count(name))));
+    };
+    const round = async () => {
+      await countAll();
+      expect(await one.projector.run()).toBe('some');
+    };
+    // The first claim finds out where they are, eight find them there.
+    for (let claims = 0; claims < 9; claims++) expect(await claimsOf(round)).toBe(1);
+    for (let run = 0; run < 4; run++) expect(await claimsOf(round)).toBe(0);
+    expect(await claimsOf(round)).toBe(1);
+
+    await countAll();
+    await runAll(other);
+    await countAll();
+    expect(await claimsOf(() => one.projector.run())).toBe(1);
+    sent.mockRestore();
+    expect(await lag('sums')).toBe(0);
+    expect(await valuesOf('sums')).toEqual(Object.fromEntries(names.map((name) => [name, counted])));
+  });
+
+  test('applies again what comes after a checkpoint that was set back by hand', async () => {
+    const one = await start([sums('sums')]);
+    for (let round = 0; round < 12; round++) {
+      await Promise.all(names.map((name) => one.execute(count(name))));
+      await one.projector.run();
+    }
+    await database.pool.query(`UPDATE checkpoints SET position = 0; TRUNCATE sums`);
+    await one.execute(count('n0'));
+    await runAll(one);
+    expect(await valuesOf('sums')).toEqual({ ...Object.fromEntries(names.map((name) => [name, 12])), n0: 13 });
+  });
+
   describe('at an event that it can not get past', () => {
     /** 13 is what nobody likes. */
     const dislikes = (events: readonly RecordedEvent<Counted>[]) => {
@@ -216,6 +256,27 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
       expect(Object.keys(await valuesOf('distinct_counts'))).toHaveLength(30);
       expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([
         { consumer: 'distinct_counts', error: expect.stringContaining('duplicate key'), attempts: 1 },
+      ]);
+    });
+
+    test('whose statement can not even be sent, does the same, and the others\' checkpoints do not pass it either', async () => {
+      const unsendable: Projection = {
+        ...sums('sums'),
+        project(events, table) {
+          const [statement] = sums('sums').project(events, table, []);
+          const isUnlucky = (events as readonly RecordedEvent<Counted>[]).some(({ data }) => data.by === 13);
+          return [{ ...statement!, ...(isUnlucky && { text: `${statement!.text} RETURNING 13` }) }];
+        },
+      };
+      const one = await start([unsendable, sums('other_sums')]);
+      await one.execute(count('n0'));
+      await runAll(one);
+      await history(one);
+      await runAll(one);
+      expect((await valuesOf('sums')).n0).toBe(7);
+      expect((await valuesOf('other_sums')).n0).toBe(29);
+      expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([
+        { consumer: 'sums', attempts: 1, error: expect.stringContaining('must be unique') },
       ]);
     });
 

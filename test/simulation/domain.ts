@@ -150,9 +150,9 @@ export const projectionCalled = (name: string, look: (event: RecordedEvent) => v
   name,
   table: 'simulated_applied',
   key: ['consumer', 'partition', 'position'],
-  project: async (events, sql) => {
+  project(events) {
     events.forEach(look);
     const values = [name, events.map(({ partition }) => partition), events.map(({ position }) => position)];
-    await sql.query({ name: 'simulated-apply', text: applySql, values });
+    return [{ name: 'simulated-apply', text: applySql, values }];
   },
 });

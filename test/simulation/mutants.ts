@@ -1,12 +1,12 @@
-import { claimCheckpointsSql, moveCheckpointsSql } from '../../src/platform/consumers/checkpoints.js';
+import { moveCheckpointsSql } from '../../src/platform/consumers/checkpoints.js';
 import type { Stretch, TailBuffer } from '../../src/platform/consumers/tail-buffer.js';
 import { checkSql } from '../../src/platform/log/append.js';
 import { fenceSql, whoIsThereSql } from '../../src/platform/log/fence.js';
 import type { Outcome, Write } from '../../src/platform/log/writer.js';
 import { redriveSql } from '../../src/platform/commands/inbox.js';
-import { partitions } from './domain.js';
+import { applySql, partitions } from './domain.js';
 import { keyOf, type Model } from './simulated-postgres.js';
-import { appendModel, appendRules, redriveModel, withAppend } from './statements.js';
+import { appendModel, appendRules, moveModel, redriveModel, withAppend } from './statements.js';
 import { models, type Process, type Sabotage } from './world.js';
 
 /** The inside of a writer, as far as it is meddled with. */
@@ -108,7 +108,7 @@ export const mutants: Readonly<Record<string, Sabotage>> = {
       };
     },
   },
-  'moves a checkpoint in a transaction of its own': replacing(moveCheckpointsSql, (db, _tx, [consumers, places, positions]) => {
+  'moves a checkpoint in a transaction of its own': replacing(moveCheckpointsSql, (db, _tx, [consumers, places, , positions]) => {
     (consumers as string[]).forEach((consumer, index) => {
       const key = keyOf((places as number[])[index]!, consumer);
       db.checkpoints.get(key)!.position = (positions as number[])[index]!;
@@ -117,17 +117,14 @@ export const mutants: Readonly<Record<string, Sabotage>> = {
     db.onCommit();
     return [];
   }),
-  'moves a checkpoint although its projection has failed': {
-    process: ({ runners }) => {
-      for (const runner of runners as unknown as { consume(...given: unknown[]): Promise<unknown> }[]) {
-        const consume = runner.consume.bind(runner);
-        runner.consume = (...given) => consume(...given).catch(() => undefined);
-      }
-    },
-  },
-  'takes checkpoints that another process holds': replacing(claimCheckpointsSql, (db, tx, values) =>
-    (models.get(claimCheckpointsSql)!({ ...db, now: db.now, tryLock: () => true } as unknown as typeof db, tx, values) as object[]).map((row) => ({ ...row })),
-  ),
+  'moves a checkpoint although its projection has failed': replacing(applySql, (db, tx, values) => {
+    try {
+      return models.get(applySql)!(db, tx, values);
+    } catch {
+      return [];
+    }
+  }),
+  'goes on from where it left a checkpoint, wherever that is now': replacing(moveCheckpointsSql, moveModel(() => true)),
   'hands on what it remembers of the log, wherever that begins': {
     process: ({ runners }) => {
       for (const { tail } of runners as unknown as { tail: TailBuffer }[]) {

@@ -474,21 +474,29 @@ const claimCheckpoints: Model = (db, tx, [consumers]) =>
 
 const lookForNews: Model = (db, _tx, [consumers]) => [{ now: new Date(db.now()), is_news: withNews(db, consumers).length > 0 }];
 
-const moveCheckpoints: Model = function* (db, tx, [consumers, partitions, positions]) {
-  const places = array<number>(partitions);
-  const to = array<number>(positions);
-  for (const [index, consumer] of array<string>(consumers).entries()) {
-    const partition = places[index]!;
-    yield checkpointLock(consumer, partition);
-    tx.onlyLocked.delete(checkpointLock(consumer, partition));
-    tx.write(() => {
-      const cleared = { failed_position: null, failed_type: null, error: null, attempts: 0, retry_at: null };
-      Object.assign(db.checkpoints.get(keyOf(partition, consumer))!, { position: to[index], ...cleared });
-      db.changed.checkpoints.add(keyOf(partition, consumer));
+export const moveModel =
+  (isWhereLeft: (position: number, from: number) => boolean): Model =>
+  (db, tx, [consumers, partitions, from, to]) => {
+    const columns = [array<number>(partitions), array<number>(from), array<number>(to)] as const;
+    const rows = array<string>(consumers).map((consumer, index) => {
+      const [partition, ...positions] = columns.map((column) => column[index]!) as [number, number, number];
+      return { consumer, partition, positions };
     });
-  }
-  return [];
-};
+    for (const { consumer, partition, positions: [before, position] } of rows) {
+      const lock = checkpointLock(consumer, partition);
+      const checkpoint = db.checkpoints.get(keyOf(partition, consumer))!;
+      if (!isWhereLeft(checkpoint.position, before) || !db.tryLock(tx, lock)) {
+        throw new PostgresError('22P02', 'invalid input syntax for type boolean: "… checkpoints are where they were left"');
+      }
+      tx.onlyLocked.delete(lock);
+      tx.write(() => {
+        const cleared = { failed_position: null, failed_type: null, error: null, attempts: 0, retry_at: null };
+        Object.assign(checkpoint, { position, ...cleared });
+        db.changed.checkpoints.add(keyOf(partition, consumer));
+      });
+    }
+    return [{ moved: true }];
+  };
 
 const recordFailure: Model = function* (db, tx, [consumer, partition, position, type, error]) {
   const now = db.now();
@@ -554,7 +562,7 @@ export function modelsFor(partitions: number): Map<string, Model> {
     [createCheckpointsSql, createCheckpoints],
     [claimCheckpointsSql, claimCheckpoints],
     [lookForNewsSql, lookForNews],
-    [moveCheckpointsSql, moveCheckpoints],
+    [moveCheckpointsSql, moveModel((position, from) => position === from)],
     [recordFailureSql, recordFailure],
     [readEventsSql, readEvents],
     [applySql, apply],

@@ -3,6 +3,7 @@ import { Inbox } from '../../src/platform/commands/inbox.js';
 import { ConsumerRunner } from '../../src/platform/consumers/consumer-runner.js';
 import type { Announcer, Move } from '../../src/platform/consumers/consumer.js';
 import { TailBuffer } from '../../src/platform/consumers/tail-buffer.js';
+import { LeftCheckpoints } from '../../src/platform/consumers/left-checkpoints.js';
 import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
 import { SagaCatalogue } from '../../src/platform/consumers/saga-catalogue.js';
 import { UnavailableError } from '../../src/platform/errors.js';
@@ -93,9 +94,11 @@ export class Process {
     views.add(...projections.map((projection) => projectionCalled(projection, (event) => world.look(event))));
     const runner = (on: never, list: () => ReturnType<typeof views.consumers>) => {
       const one = new ConsumerRunner(on, catalogue, this.newEvents, world.announcer, silent as never, list);
+      const inside = one as unknown as { tail: TailBuffer; left: LeftCheckpoints; isNews(event: RecordedEvent): boolean };
       // So small that a consumer is soon further behind than it goes.
-      const inside = one as unknown as { tail: TailBuffer; isNews(event: RecordedEvent): boolean };
       inside.tail = new TailBuffer(tailEvents, (event) => inside.isNews(event));
+      // So soon that processes which share the work go on where another one has been.
+      inside.left = new LeftCheckpoints(1);
       return one;
     };
     const start = (worker: ConstructorParameters<typeof Worker>[0]['work'], queue: 'commands' | 'projections' | 'sagas') => {

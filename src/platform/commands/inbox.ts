@@ -1,6 +1,7 @@
-import DataLoader from 'dataloader';
+import type DataLoader from 'dataloader';
 import type pg from 'pg';
-import type { ConsumerSql } from '../consumers/consumer.js';
+import type { Statement } from '../consumers/consumer.js';
+import { batchLoader } from '../database/batch-loader.js';
 import { andPartition, partitionOr, scoped, type Scope } from '../log/partition.js';
 import type { EventMetadata } from '../log/recorded-event.js';
 import { lateMs } from '../queue/wake-ups.js';
@@ -150,6 +151,12 @@ export const storeSql = storeSqlFor();
 
 const maxAttempts = 8;
 
+/**
+ * While one commits, what is to be accepted gathers for the next. With a statement for every turn of the event loop the
+ * same orders took PostgreSQL 690 µs each instead of 490, with what was worked off meanwhile.
+ */
+const statementsAtOnce = 1;
+
 /** The `commands` table as inbox and as list of dead letters. The log writer completes its rows. */
 export class Inbox {
   private readonly acceptor: DataLoader<AcceptedCommand, Acceptance>;
@@ -160,11 +167,7 @@ export class Inbox {
     /** What its statements are about: all partitions, or one of these. */
     private readonly scopes: readonly Scope[] = [undefined],
   ) {
-    this.acceptor = new DataLoader((commands) => this.acceptAll(commands), {
-      cache: false,
-      maxBatchSize: 500,
-      batchScheduleFn: (run) => setImmediate(run),
-    });
+    this.acceptor = batchLoader((commands) => this.acceptAll(commands), statementsAtOnce);
   }
 
   /** Resolves when the command is durable. */
@@ -172,15 +175,15 @@ export class Inbox {
     return this.acceptor.load(command);
   }
 
-  /** Stores commands in a consumer's transaction: claimed for this process already, or for whoever looks first. */
-  async store(sql: ConsumerSql, commands: readonly ClaimedCommand[], isClaimed: boolean): Promise<void> {
-    // Queued on one connection, in the order of partitions: as in one statement, two who store the same can not deadlock.
-    await Promise.all(
-      this.byScope(commands).map(([only, own]) => {
-        const values = [JSON.stringify(own), isClaimed ? 1 : 0, isClaimed ? this.claimMs : 0];
-        return sql.query({ ...scoped('store-commands', storeSqlFor, only), values });
-      }),
-    );
+  /**
+   * Stores commands, claimed for this process already, or for whoever looks first. In the order of partitions: as in one
+   * statement, two who store the same can not deadlock.
+   */
+  storing(commands: readonly ClaimedCommand[], isClaimed: boolean): Statement[] {
+    return this.byScope(commands).map(([only, own]) => {
+      const values = [JSON.stringify(own), isClaimed ? 1 : 0, isClaimed ? this.claimMs : 0];
+      return { ...scoped('store-commands', storeSqlFor, only), values };
+    });
   }
 
   async claim(limit: number): Promise<WaitingCommand[]> {

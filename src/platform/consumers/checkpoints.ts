@@ -50,11 +50,24 @@ export interface ClaimedCheckpoint {
   failed: boolean;
 }
 
+/**
+ * Moves checkpoints that are where they are said to be and that nobody else holds: all of them, or it fails, and with it
+ * whatever the transaction has behind it. The error's text is one that is no boolean.
+ */
 export const moveCheckpointsSql = `
-UPDATE checkpoints c
-SET position = m.position, failed_position = NULL, failed_type = NULL, error = NULL, attempts = 0, retry_at = NULL
-FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS m(consumer, partition, position)
-WHERE c.consumer = m.consumer AND c.partition = m.partition`;
+WITH given AS (
+  SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[]) AS g(consumer, partition, "from", "to")
+), held AS MATERIALIZED (
+  SELECT c.consumer, c.partition, g."to" FROM given g
+  JOIN checkpoints c ON c.consumer = g.consumer AND c.partition = g.partition
+  WHERE c.position = g."from" ORDER BY c.consumer, c.partition FOR UPDATE OF c SKIP LOCKED
+), moved AS (
+  UPDATE checkpoints c
+  SET position = h."to", failed_position = NULL, failed_type = NULL, error = NULL, attempts = 0, retry_at = NULL
+  FROM held h WHERE c.consumer = h.consumer AND c.partition = h.partition RETURNING 1
+)
+SELECT CASE WHEN count(*) = cardinality($1::text[]) THEN true
+  ELSE ('no more than ' || count(*) || ' checkpoints are where they were left')::boolean END AS moved FROM moved`;
 
 /** Notes the event a consumer can not get past. Tried again after 1 s, 2 s, 4 s, … at most 5 minutes. */
 export const recordFailureSql = `

@@ -8,9 +8,10 @@ import type { ConsumerMetrics } from '../observability/metrics.js';
 import { lateMs, type Found } from '../queue/wake-ups.js';
 import { withoutNul } from '../sanitise.js';
 import { createCheckpointsSql, moveCheckpointsSql, recordFailureSql, type ClaimedCheckpoint, type StoredEventRow } from './checkpoints.js';
-import type { Announcer, Consumer, Move } from './consumer.js';
+import type { Announcer, Consumer, Move, Statement, Work } from './consumer.js';
 import { together, type Following, type Unread } from './following.js';
 import { keyHash } from './key-hash.js';
+import { LeftCheckpoints } from './left-checkpoints.js';
 import { TailBuffer, type Stretch } from './tail-buffer.js';
 
 const maxEventsPerRun = 5_000;
@@ -21,6 +22,12 @@ const maxHeldEvents = 20_000;
 interface Tail {
   readonly stretches: Map<number, Stretch>;
   readonly unfinished: Set<number>;
+}
+
+/** What a consumer takes in one run. */
+interface Batch {
+  readonly consumer: Consumer;
+  readonly events: readonly RecordedEvent[];
 }
 
 /** Where a consumer can not get on: the event, and why. */
@@ -50,6 +57,7 @@ export class ConsumerRunner {
   /** What its consumers take between them; undefined: all. */
   private eventTypes: ReadonlySet<string> | undefined;
   private readonly tail = new TailBuffer(maxHeldEvents, (event) => this.isNews(event));
+  private readonly left = new LeftCheckpoints();
   private wake: () => void = () => undefined;
 
   constructor(
@@ -92,6 +100,30 @@ export class ConsumerRunner {
 
   /** One run. When no news are expected it first asks whether there are any: one statement, and no transaction. */
   async run(isExpected = true): Promise<Found> {
+    try {
+      return (isExpected && (await this.goOn())) || (await this.runClaimed(isExpected));
+    } catch (error) {
+      this.left.forget();
+      throw error;
+    }
+  }
+
+  /** A run over what this process remembers, in one round trip; undefined when something has to be asked first. */
+  private async goOn(): Promise<Found | undefined> {
+    const behind = this.left.behind(this.tail.ends(), this.consumers.keys());
+    if (behind.length === 0) return undefined;
+    try {
+      const { unfinished } = await this.transaction((client) => this.advance(client, behind, maxEventsPerRun));
+      return unfinished.size > 0 ? 'more' : 'some';
+    } catch (error) {
+      if (isOfTheMoment(error)) throw error;
+      // Somebody else was there, or something is poison: a claim will tell.
+      this.left.forget();
+      return undefined;
+    }
+  }
+
+  private async runClaimed(isExpected: boolean): Promise<Found> {
     const now = isExpected ? undefined : await this.timeOfNews();
     if (!isExpected && !now) return 'nothing';
     let claimed: ClaimedCheckpoint[] = [];
@@ -99,16 +131,18 @@ export class ConsumerRunner {
       const { stretches, unfinished } = await this.transaction(async (client) => {
         claimed = await this.following.claim(client, this.names);
         if (claimed.some((checkpoint) => checkpoint.failed)) throw new Error('a consumer is degraded');
+        this.left.claimed(claimed);
         return this.advance(client, claimed, maxEventsPerRun);
       });
       if (now && this.isAnyLate(stretches, now)) return 'late';
       return unfinished.size > 0 ? 'more' : claimed.length > 0 ? 'some' : 'nothing';
     } catch (error) {
-      const kind = classify(error);
-      if (kind === 'unreachable' || kind === 'transient' || claimed.length === 0) throw error;
+      if (isOfTheMoment(error) || claimed.length === 0) throw error;
       // Something in the batch is poison, and nobody knows yet whose.
       let more = false;
       for (const checkpoint of claimed) more = (await this.runAlone(checkpoint)) || more;
+      // Who is parked there is left to claims, which know when its next try is due.
+      this.left.forget();
       return more ? 'more' : 'some';
     }
   }
@@ -145,8 +179,7 @@ export class ConsumerRunner {
           return unfinished.size > 0;
         });
       } catch (error) {
-        const kind = classify(error);
-        if (kind === 'unreachable' || kind === 'transient') throw error;
+        if (isOfTheMoment(error)) throw error;
         if (limit > 1 && !(error instanceof PoisonEventError)) continue;
         await this.recordFailure(consumer, partition, error);
         return false;
@@ -171,53 +204,50 @@ export class ConsumerRunner {
     }
     const started = performance.now();
     const tail = await this.read(client, claimed, limit);
+    const { batches, moves } = this.batchesOf(claimed, tail);
+    const work = await Promise.all(batches.map((batch) => workFor(client, batch)));
+    const values = [
+      moves.map((move) => move.consumer),
+      moves.map((move) => move.partition),
+      moves.map((move) => move.from),
+      moves.map((move) => move.to),
+    ];
+    const moving = client.query({ name: 'move-checkpoints', text: moveCheckpointsSql, values });
+    const writing = work.map(({ statements }, index) => write(client, statements, batches[index]!));
+    const announcement = this.announcer.statement?.(moves);
+    const written = Promise.all([moving, ...writing, announcement && client.query(announcement)]);
+    // A statement that pg can not send (a name that has another text, a value without a text) fails in this turn of the
+    // event loop, and COMMIT must not follow a gap. One that fails at the server makes a ROLLBACK of the COMMIT behind it.
+    await Promise.race([written, new Promise<void>((resume) => setImmediate(resume))]);
+    faultPoint('consumers: before commit');
+    await Promise.all([written, client.query('COMMIT')]);
+    faultPoint('consumers: after commit');
+    this.metrics.runEvents.observe(Math.max(0, ...batches.map(({ events }) => events.length)));
+    this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
+    this.left.moved(moves);
+    this.announcer.committed(moves);
+    for (const { partition, to } of moves) this.tail.forget(partition, to);
+    for (const { afterCommit } of work) afterCommit?.();
+    return tail;
+  }
+
+  /** What each consumer takes of what follows its checkpoints, and where these move. */
+  private batchesOf(claimed: readonly ClaimedCheckpoint[], { stretches }: Tail): { batches: Batch[]; moves: Move[] } {
+    const batches: Batch[] = [];
     const moves: Move[] = [];
-    const statements: Promise<(() => void) | void>[] = [];
-    let count = 0;
     for (const [name, checkpoints] of groupBy(claimed, (checkpoint) => checkpoint.consumer)) {
       const consumer = this.consumers.get(name)!;
       const batch: RecordedEvent[] = [];
       for (const { partition, position } of checkpoints) {
-        const { events, upTo } = tail.stretches.get(partition)!;
+        const { events, upTo } = stretches.get(partition)!;
         if (upTo <= position) continue;
         const own = events.filter((event) => event.position > position && takes(consumer, event));
         for (const event of own) batch.push(event);
         moves.push({ consumer: name, partition, from: position, to: upTo, changed: changesOf(consumer, own) });
       }
-      if (batch.length === 0) continue;
-      count = Math.max(count, batch.length);
-      statements.push(this.consume(client, consumer, batch));
+      if (batch.length > 0) batches.push({ consumer, events: batch });
     }
-    // The statements were sent one behind the other; the transaction is only good if all of them are.
-    const results = await Promise.allSettled(statements);
-    const failure = results.find((result) => result.status === 'rejected');
-    if (failure) throw failure.reason;
-    const values = [moves.map((move) => move.consumer), moves.map((move) => move.partition), moves.map((move) => move.to)];
-    const move = { name: 'move-checkpoints', text: moveCheckpointsSql, values };
-    const announcement = this.announcer.statement?.(moves);
-    faultPoint('consumers: before commit');
-    await Promise.all([client.query(move), announcement && client.query(announcement), client.query('COMMIT')]);
-    faultPoint('consumers: after commit');
-    this.metrics.runEvents.observe(count);
-    this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
-    this.announcer.committed(moves);
-    for (const { partition, to } of moves) this.tail.forget(partition, to);
-    for (const result of results) if (result.status === 'fulfilled') result.value?.();
-    return tail;
-  }
-
-  private async consume(
-    client: pg.PoolClient,
-    consumer: Consumer,
-    batch: RecordedEvent[],
-  ): Promise<(() => void) | void> {
-    try {
-      return await consumer.consume(batch, client);
-    } catch (error) {
-      const kind = classify(error);
-      if (kind === 'unreachable' || kind === 'transient' || batch.length > 1) throw error;
-      throw new PoisonEventError(batch[0]!.position, batch[0]!.type, error);
-    }
+    return { batches, moves };
   }
 
   /** What follows each partition's rearmost checkpoint: from memory where it is there, else in one query. */
@@ -277,6 +307,36 @@ export class ConsumerRunner {
       client.release(failure);
     }
   }
+}
+
+async function workFor(client: pg.ClientBase, { consumer, events }: Batch): Promise<Work> {
+  try {
+    const lookUp = consumer.lookUp?.(events);
+    const found = lookUp ? (await client.query<object>(lookUp)).rows : [];
+    return consumer.consume(events, found);
+  } catch (error) {
+    throw blamed(error, events);
+  }
+}
+
+async function write(client: pg.ClientBase, statements: readonly Statement[], { events }: Batch): Promise<void> {
+  try {
+    await Promise.all(statements.map((statement) => client.query(statement)));
+  } catch (error) {
+    throw blamed(error, events);
+  }
+}
+
+/** The database was away, or had no room, or somebody was in the way: nothing that an event has done. */
+function isOfTheMoment(error: unknown): boolean {
+  const kind = classify(error);
+  return kind === 'unreachable' || kind === 'transient';
+}
+
+/** What fails with a single event is that event's fault, unless the database was away. */
+function blamed(error: unknown, [event, ...others]: readonly RecordedEvent[]): unknown {
+  if (isOfTheMoment(error) || others.length > 0) return error;
+  return new PoisonEventError(event!.position, event!.type, error);
 }
 
 /** A stored row as an event of the current version. */

@@ -7,9 +7,10 @@ export interface Statement {
   values: unknown[];
 }
 
-/** How a consumer writes: inside the transaction that also moves its checkpoint. */
-export interface ConsumerSql {
-  query(statement: Statement): Promise<unknown>;
+/** What events make a consumer write, by statements in this order, and what there is to do once that is committed. */
+export interface Work {
+  readonly statements: readonly Statement[];
+  readonly afterCommit?: () => void;
 }
 
 /** Whoever follows the log: a projection or a saga. Its name has one checkpoint per partition. */
@@ -19,11 +20,13 @@ export interface Consumer {
   readonly eventTypes?: ReadonlySet<string>;
   /** Whether an event that it takes gives it something to do, where that is not so of each. Nobody is woken for others. */
   concerns?(event: RecordedEvent): boolean;
+  /** Finds what `consume` has to know of what is there already, if it has to know anything. */
+  lookUp?(events: readonly RecordedEvent[]): Statement | undefined;
   /**
-   * Takes events, of any partitions, each partition's in the order of positions. What it writes counts exactly once
-   * for each event. Resolves with what there is to do once that is committed, if there is anything.
+   * Takes events, of any partitions, each partition's in the order of positions, with the rows that `lookUp` found. What
+   * it says is written by the transaction that moves its checkpoint, so it counts exactly once for each event.
    */
-  consume(events: readonly RecordedEvent[], sql: ConsumerSql): Promise<(() => void) | void>;
+  consume(events: readonly RecordedEvent[], found: readonly unknown[]): Work;
   /** Names of the resources whose answers an event changes. */
   changedKeys?(event: RecordedEvent): readonly string[];
 }

@@ -25,7 +25,8 @@ export class ProjectionCatalogue {
   consumers(): Consumer[] {
     return [...this.projections.values()].map((projection) => ({
       name: projection.name,
-      consume: (events, sql) => projection.project(events, sql, projection.table),
+      lookUp: (events) => projection.lookUp?.(events, projection.table),
+      consume: (events, found) => ({ statements: projection.project(events, projection.table, found) }),
       changedKeys: projection.changedKeys?.bind(projection),
     }));
   }

@@ -23,7 +23,10 @@ export async function replayBatch(
   const last = rows.at(-1)?.position;
   if (last === undefined) throw new Error(`partition ${partition} has no event after ${after}, though its head is further`);
   try {
-    await projection.project(rows.map((row) => readStored(catalogue, row)), client, table);
+    const events = rows.map((row) => readStored(catalogue, row));
+    const lookUp = projection.lookUp?.(events, table);
+    const found = lookUp ? (await client.query<object>(lookUp)).rows : [];
+    for (const statement of projection.project(events, table, found)) await client.query(statement);
   } catch (error) {
     const message = `${projection.name} can not apply events ${after + 1} to ${last} of partition ${partition}`;
     throw new Error(`${message}: ${(error as Error).message}`, { cause: error });

@@ -44,14 +44,16 @@ export class SagaCatalogue {
       name: saga.type,
       eventTypes: types,
       concerns: (event) => asksForSomething(mapping, event),
-      consume: async (events, sql) => {
+      consume: (events) => {
         const commands = events.flatMap((event) =>
           commandsFor(mapping, event).map((request, index) => this.stored(saga.type, event, request, index)),
         );
-        if (commands.length === 0) return;
+        if (commands.length === 0) return { statements: [] };
         const taken = this.worker.hasRoomFor(commands.length);
-        await this.inbox.store(sql, commands, taken);
-        return () => (taken ? this.worker.take(commands) : this.worker.wake());
+        return {
+          statements: this.inbox.storing(commands, taken),
+          afterCommit: () => (taken ? this.worker.take(commands) : this.worker.wake()),
+        };
       },
     };
   }

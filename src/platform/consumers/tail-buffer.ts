@@ -64,6 +64,11 @@ export class TailBuffer {
     return { events: stretch, upTo: isAll ? tail.upTo : stretch.at(-1)!.position };
   }
 
+  /** How far each partition is known. */
+  *ends(): Iterable<readonly [partition: number, upTo: number]> {
+    for (const [partition, { upTo }] of this.tails) yield [partition, upTo];
+  }
+
   /** Lets go of what is up to a position. */
   forget(partition: number, position: number): void {
     const tail = this.tails.get(partition);

@@ -1,3 +1,4 @@
+import type { Statement } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import type { CatalogEvent } from '../domain/events.js';
@@ -61,28 +62,25 @@ export const catalogPrices: Projection = {
   table: 'catalog_prices',
   key: ['product_id', 'category', 'sku'],
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]);
-    if (changes.length === 0) return;
-    const statements: Promise<unknown>[] = [];
+    if (changes.length === 0) return [];
+    const statements: Statement[] = [];
     const categorised = changes.filter(({ categories }) => categories !== undefined);
     if (categorised.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-leave`,
-          text: `
+      statements.push({
+        name: `${table}-leave`,
+        text: `
 DELETE FROM ${table} t USING json_to_recordset($1::json) AS r("productId" text, categories jsonb)
 WHERE t.product_id = r."productId" AND t.category <> '' AND NOT r.categories ? t.category`,
-          values: [JSON.stringify(categorised.map(({ productId, categories }) => ({ productId, categories })))],
-        }),
-      );
+        values: [JSON.stringify(categorised.map(({ productId, categories }) => ({ productId, categories })))],
+      });
     }
-    statements.push(
-      sql.query({
-        name: `${table}-put`,
-        // What a product's SKUs cost: as is said, or as its rows of the whole catalogue have it. That, in each of its
-        // categories: those that are said, or those that it has rows of.
-        text: `
+    statements.push({
+      name: `${table}-put`,
+      // What a product's SKUs cost: as is said, or as its rows of the whole catalogue have it. That, in each of its
+      // categories: those that are said, or those that it has rows of.
+      text: `
 INSERT INTO ${table} AS t (product_id, category, sku, amount, currency, below, orderable)
 SELECT r."productId", category, sku, amount, currency, below, price.orderable
 FROM json_to_recordset($1::json) AS r("productId" text, categories jsonb, orderable boolean, prices jsonb)
@@ -103,9 +101,8 @@ ON CONFLICT (product_id, category, sku) DO UPDATE
 SET amount = excluded.amount, currency = excluded.currency, below = excluded.below, orderable = excluded.orderable
 WHERE (t.amount, t.currency, t.below, t.orderable)
   IS DISTINCT FROM (excluded.amount, excluded.currency, excluded.below, excluded.orderable)`,
-        values: [JSON.stringify(changes.map(({ prices, ...change }) => ({ ...change, prices: [...prices.values()] })))],
-      }),
-    );
-    await Promise.all(statements);
+      values: [JSON.stringify(changes.map(({ prices, ...change }) => ({ ...change, prices: [...prices.values()] })))],
+    });
+    return statements;
   },
 };

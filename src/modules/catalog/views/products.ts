@@ -1,6 +1,7 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { hash } from 'node:crypto';
 import { z } from 'zod';
+import type { Statement } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
@@ -82,7 +83,7 @@ export const catalogProducts: Projection = {
 
   changedKeys: ({ type, data }) => (type.startsWith('catalog.') ? [(data as CatalogEvent['data']).productId] : []),
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]).map(({ created, variants, ...change }) => ({
       ...change,
       ...created,
@@ -91,28 +92,25 @@ export const catalogProducts: Projection = {
     }));
     const made = changes.filter(({ isNew }) => isNew);
     const changed = changes.filter(({ isNew }) => !isNew);
-    const statements: Promise<unknown>[] = [];
+    const statements: Statement[] = [];
     if (made.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-add`,
-          text: `
+      statements.push({
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} (product_id, status, name, sort_name, description, categories, attributes, variants, created_at,
   position, version)
 SELECT "productId", status, name, "sortName", description, categories, attributes, variants, "createdAt", position,
   versions
 FROM json_to_recordset($1::json) AS r("productId" text, status text, name text, "sortName" text, description text,
   categories jsonb, attributes jsonb, variants jsonb, "createdAt" timestamptz, position bigint, versions integer)`,
-          values: [JSON.stringify(made)],
-        }),
-      );
+        values: [JSON.stringify(made)],
+      });
     }
     if (changed.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-change`,
-          // Variants keep their places: one that is there is replaced where it stands, a new one comes last.
-          text: `
+      statements.push({
+        name: `${table}-change`,
+        // Variants keep their places: one that is there is replaced where it stands, a new one comes last.
+        text: `
 UPDATE ${table} p SET status = coalesce(r.status, p.status), name = coalesce(r.name, p.name),
   sort_name = coalesce(r."sortName", p.sort_name), description = coalesce(r.description, p.description),
   categories = coalesce(r.categories, p.categories), attributes = coalesce(r.attributes, p.attributes),
@@ -125,11 +123,10 @@ UPDATE ${table} p SET status = coalesce(r.status, p.status), name = coalesce(r.n
 FROM json_to_recordset($1::json) AS r("productId" text, status text, name text, "sortName" text, description text,
   categories jsonb, attributes jsonb, variants jsonb, versions integer)
 WHERE p.product_id = r."productId"`,
-          values: [JSON.stringify(changed)],
-        }),
-      );
+        values: [JSON.stringify(changed)],
+      });
     }
-    await Promise.all(statements);
+    return statements;
   },
 };
 

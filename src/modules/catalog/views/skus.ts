@@ -1,4 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { Statement } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
@@ -76,40 +77,36 @@ export const catalogSkus: Projection = {
     }
   },
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<CatalogEvent>[]);
     const made = changes.filter(({ productId }) => productId !== undefined);
     const changed = changes.filter(({ productId }) => productId === undefined);
-    const statements: Promise<unknown>[] = [];
+    const statements: Statement[] = [];
     if (made.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-add`,
-          text: `
+      statements.push({
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} (sku, product_id, name, amount, currency, orderable)
 SELECT sku, "productId", name, amount, currency, orderable
 FROM json_to_recordset($1::json) AS r(sku text, "productId" text, name text, amount bigint, currency text,
   orderable boolean)`,
-          values: [JSON.stringify(made)],
-        }),
-      );
+        values: [JSON.stringify(made)],
+      });
     }
     if (changed.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-change`,
-          // A variant changes as a whole: with a price comes its name, which may be none.
-          text: `
+      statements.push({
+        name: `${table}-change`,
+        // A variant changes as a whole: with a price comes its name, which may be none.
+        text: `
 UPDATE ${table} s SET name = CASE WHEN r.amount IS NULL THEN s.name ELSE r.name END,
   amount = coalesce(r.amount, s.amount), currency = coalesce(r.currency, s.currency),
   orderable = coalesce(r.orderable, s.orderable)
 FROM json_to_recordset($1::json) AS r(sku text, name text, amount bigint, currency text, orderable boolean)
 WHERE s.sku = r.sku`,
-          values: [JSON.stringify(changed)],
-        }),
-      );
+        values: [JSON.stringify(changed)],
+      });
     }
-    await Promise.all(statements);
+    return statements;
   },
 };
 

@@ -61,34 +61,36 @@ export const inventoryMovements: Projection = {
   table: 'inventory_movements',
   key: ['sku', 'position', 'line'],
 
-  async project(events, sql, table) {
+  project(events, table) {
     const rows = (events as readonly RecordedEvent<InventoryEvent>[]).flatMap((event) =>
       movementsOf(event).map((movement, line) => ({ event, line, movement })),
     );
-    if (rows.length === 0) return;
-    await sql.query({
-      name: `${table}-add`,
-      text: `
+    if (rows.length === 0) return [];
+    return [
+      {
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} (sku, position, line, recorded_at, type, location, quantity, on_hand_after, reserved_after,
   reservation_id, reference, reason)
 SELECT * FROM ROWS FROM (unnest($1::text[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::text[], $6::text[],
   $7::bigint[], $8::bigint[], $9::bigint[], $10::text[]),
   json_array_elements_text($11::json), json_array_elements_text($12::json))`,
-      values: [
-        arrayLiteral(rows.map(({ event }) => event.data.sku)),
-        arrayLiteral(rows.map(({ event }) => event.position)),
-        arrayLiteral(rows.map(({ line }) => line)),
-        arrayLiteral(rows.map(({ event }) => event.recordedAt)),
-        arrayLiteral(rows.map(({ movement }) => movement.type)),
-        arrayLiteral(rows.map(({ movement }) => movement.location)),
-        arrayLiteral(rows.map(({ movement }) => movement.quantity)),
-        arrayLiteral(rows.map(({ movement }) => movement.onHand)),
-        arrayLiteral(rows.map(({ movement }) => movement.reserved)),
-        arrayLiteral(rows.map(({ movement }) => movement.reservationId)),
-        JSON.stringify(rows.map(({ movement }) => movement.reference ?? null)),
-        JSON.stringify(rows.map(({ movement }) => movement.reason ?? null)),
-      ],
-    });
+        values: [
+          arrayLiteral(rows.map(({ event }) => event.data.sku)),
+          arrayLiteral(rows.map(({ event }) => event.position)),
+          arrayLiteral(rows.map(({ line }) => line)),
+          arrayLiteral(rows.map(({ event }) => event.recordedAt)),
+          arrayLiteral(rows.map(({ movement }) => movement.type)),
+          arrayLiteral(rows.map(({ movement }) => movement.location)),
+          arrayLiteral(rows.map(({ movement }) => movement.quantity)),
+          arrayLiteral(rows.map(({ movement }) => movement.onHand)),
+          arrayLiteral(rows.map(({ movement }) => movement.reserved)),
+          arrayLiteral(rows.map(({ movement }) => movement.reservationId)),
+          JSON.stringify(rows.map(({ movement }) => movement.reference ?? null)),
+          JSON.stringify(rows.map(({ movement }) => movement.reason ?? null)),
+        ],
+      },
+    ];
   },
 };
 

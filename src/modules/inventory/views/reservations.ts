@@ -1,4 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
+import type { Statement } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
@@ -68,47 +69,43 @@ export const inventoryReservations: Projection = {
     return [resourceKey(sku, reservationId)];
   },
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<InventoryEvent>[]);
     const made = changes.filter((change) => change.made);
     const settled = changes.filter((change) => !change.made);
-    const statements: Promise<unknown>[] = [];
+    const statements: Statement[] = [];
     if (made.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-add`,
-          text: `
+      statements.push({
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} (sku, reservation_id, status, quantity, expires_at, allocations)
 SELECT * FROM ROWS FROM (unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[]),
   json_array_elements($6::json))`,
-          values: [
-            arrayLiteral(made.map((change) => change.sku)),
-            arrayLiteral(made.map((change) => change.reservationId)),
-            arrayLiteral(made.map((change) => change.status)),
-            arrayLiteral(made.map((change) => change.made!.quantity)),
-            arrayLiteral(made.map((change) => change.made!.expiresAt)),
-            JSON.stringify(made.map((change) => change.made!.allocations)),
-          ],
-        }),
-      );
+        values: [
+          arrayLiteral(made.map((change) => change.sku)),
+          arrayLiteral(made.map((change) => change.reservationId)),
+          arrayLiteral(made.map((change) => change.status)),
+          arrayLiteral(made.map((change) => change.made!.quantity)),
+          arrayLiteral(made.map((change) => change.made!.expiresAt)),
+          JSON.stringify(made.map((change) => change.made!.allocations)),
+        ],
+      });
     }
     if (settled.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-settle`,
-          text: `
+      statements.push({
+        name: `${table}-settle`,
+        text: `
 UPDATE ${table} t SET status = r.status
 FROM unnest($1::text[], $2::text[], $3::text[]) AS r(sku, reservation_id, status)
 WHERE t.sku = r.sku AND t.reservation_id = r.reservation_id`,
-          values: [
-            arrayLiteral(settled.map((change) => change.sku)),
-            arrayLiteral(settled.map((change) => change.reservationId)),
-            arrayLiteral(settled.map((change) => change.status)),
-          ],
-        }),
-      );
+        values: [
+          arrayLiteral(settled.map((change) => change.sku)),
+          arrayLiteral(settled.map((change) => change.reservationId)),
+          arrayLiteral(settled.map((change) => change.status)),
+        ],
+      });
     }
-    await Promise.all(statements);
+    return statements;
   },
 };
 

@@ -95,12 +95,12 @@ export const inventoryStock: Projection = {
 
   changedKeys: (event) => (levelsOf(event as RecordedEvent<InventoryEvent>).length > 0 ? [(event.data as { sku: string }).sku] : []),
 
-  async project(events, sql, table) {
+  project(events, table) {
     const { rows, lastTimes } = rowsOf(events as readonly RecordedEvent<InventoryEvent>[]);
-    if (rows.length === 0) return;
+    if (rows.length === 0) return [];
     const last = [...lastTimes.values()];
-    await Promise.all([
-      sql.query({
+    return [
+      {
         name: `${table}-change`,
         text: `
 INSERT INTO ${table} AS t (sku, until, location, first_position, on_hand, reserved, versions)
@@ -117,8 +117,8 @@ SET on_hand = excluded.on_hand, versions = t.versions + excluded.versions,
           arrayLiteral(rows.map((row) => row.reserved)),
           arrayLiteral(rows.map((row) => row.versions)),
         ],
-      }),
-      sql.query({
+      },
+      {
         name: `${table}-pass`,
         text: `
 DELETE FROM ${table} t
@@ -129,8 +129,8 @@ WHERE t.sku = r.sku AND t.until <= r.recorded_at AND t.location = r.location`,
           arrayLiteral(last.map(({ location }) => location)),
           arrayLiteral(last.map(({ recordedAt }) => recordedAt)),
         ],
-      }),
-    ]);
+      },
+    ];
   },
 };
 

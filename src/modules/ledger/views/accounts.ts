@@ -1,5 +1,6 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { z } from 'zod';
+import type { Statement } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
@@ -147,11 +148,11 @@ export const ledgerAccounts: Projection = {
     }
   },
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<LedgerEvent>[]);
     const opened = changes.filter((change) => change.opened);
     const moved = changes.filter((change) => !change.opened);
-    const statements: Promise<unknown>[] = [];
+    const statements: Statement[] = [];
     if (opened.length > 0) {
       const rows = opened.map(({ opened: account, ...change }) => ({
         ...change,
@@ -161,10 +162,9 @@ export const ledgerAccounts: Projection = {
         balance: change.balance ?? '0',
         overdraftLimit: limitOf(account!.overdraft).toString(),
       }));
-      statements.push(
-        sql.query({
-          name: `${table}-open`,
-          text: `
+      statements.push({
+        name: `${table}-open`,
+        text: `
 INSERT INTO ${table} (ledger, account_id, currency, overdraft, overdraft_limit, balance, pending_in, pending_out,
   version, opened_at, closed_at, metadata)
 SELECT ledger, "accountId", currency, overdraft, "overdraftLimit", balance, "pendingIn", "pendingOut", versions,
@@ -172,34 +172,31 @@ SELECT ledger, "accountId", currency, overdraft, "overdraftLimit", balance, "pen
 FROM json_to_recordset($1::json) AS r(ledger text, "accountId" text, currency text, overdraft json,
   "overdraftLimit" bigint, balance bigint, "pendingIn" bigint, "pendingOut" bigint, versions integer,
   "openedAt" timestamptz, "closedAt" timestamptz, metadata jsonb)`,
-          values: [JSON.stringify(rows)],
-        }),
-      );
+        values: [JSON.stringify(rows)],
+      });
     }
     if (moved.length > 0) {
-      statements.push(
-        sql.query({
-          name: `${table}-move`,
-          text: `
+      statements.push({
+        name: `${table}-move`,
+        text: `
 UPDATE ${table} a SET balance = coalesce(r.balance, a.balance), pending_in = a.pending_in + r."pendingIn",
   pending_out = a.pending_out + r."pendingOut", version = a.version + r.versions,
   closed_at = coalesce(r."closedAt", a.closed_at)
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::timestamptz[])
   AS r(ledger, "accountId", balance, "pendingIn", "pendingOut", versions, "closedAt")
 WHERE a.ledger = r.ledger AND a.account_id = r."accountId"`,
-          values: [
-            arrayLiteral(moved.map((change) => change.ledger)),
-            arrayLiteral(moved.map((change) => change.accountId)),
-            arrayLiteral(moved.map((change) => change.balance)),
-            arrayLiteral(moved.map((change) => String(change.pendingIn))),
-            arrayLiteral(moved.map((change) => String(change.pendingOut))),
-            arrayLiteral(moved.map((change) => change.versions)),
-            arrayLiteral(moved.map((change) => change.closedAt)),
-          ],
-        }),
-      );
+        values: [
+          arrayLiteral(moved.map((change) => change.ledger)),
+          arrayLiteral(moved.map((change) => change.accountId)),
+          arrayLiteral(moved.map((change) => change.balance)),
+          arrayLiteral(moved.map((change) => String(change.pendingIn))),
+          arrayLiteral(moved.map((change) => String(change.pendingOut))),
+          arrayLiteral(moved.map((change) => change.versions)),
+          arrayLiteral(moved.map((change) => change.closedAt)),
+        ],
+      });
     }
-    await Promise.all(statements);
+    return statements;
   },
 };
 

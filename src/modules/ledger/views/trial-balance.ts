@@ -69,21 +69,23 @@ export const ledgerTrialBalances: Projection = {
   table: 'ledger_trial_balances',
   key: ['ledger', 'currency'],
 
-  async project(events, sql, table) {
+  project(events, table) {
     const sums = sumsOf(events as readonly RecordedEvent<LedgerEvent>[]);
-    if (sums.length === 0) return;
+    if (sums.length === 0) return [];
     const rows = sums.map((sum) => ({ ...sum, debits: sum.debits.toString(), credits: sum.credits.toString() }));
-    await sql.query({
-      name: `${table}-add`,
-      text: `
+    return [
+      {
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} AS t (ledger, currency, accounts, debits, credits)
 SELECT * FROM json_to_recordset($1::json) AS r(ledger text, currency text, accounts bigint, debits numeric,
   credits numeric)
 ON CONFLICT (ledger, currency) DO UPDATE
 SET accounts = t.accounts + excluded.accounts, debits = t.debits + excluded.debits,
   credits = t.credits + excluded.credits`,
-      values: [JSON.stringify(rows)],
-    });
+        values: [JSON.stringify(rows)],
+      },
+    ];
   },
 };
 

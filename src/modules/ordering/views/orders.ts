@@ -1,6 +1,5 @@
 import { Query, QueryHandler, type IQueryHandler } from '@nestjs/cqrs';
 import { z } from 'zod';
-import type { ConsumerSql } from '../../../platform/consumers/consumer.js';
 import type { Projection } from '../../../platform/consumers/projection.js';
 import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
@@ -27,22 +26,21 @@ interface OrderRow {
   readonly state: OrderState;
 }
 
-// ---- Fold: the same as the domain's. What is there of an order that goes on is read first, once for a batch.
+// ---- Fold: the same as the domain's, over what is there of the orders that go on
 
-async function fold(events: readonly RecordedEvent[], sql: ConsumerSql, table: string): Promise<OrderRow[]> {
-  const own = events.filter(({ type }) => type.startsWith('ordering.')) as RecordedEvent<OrderEvent>[];
-  const placedHere = new Set(own.filter(({ type }) => type === 'ordering.order-placed.v1').map(({ data }) => data.orderId));
-  const goingOn = [...new Set(own.map(({ data }) => data.orderId))].filter((orderId) => !placedHere.has(orderId));
-  const orders = new Map<string, OrderRow>();
-  if (goingOn.length > 0) {
-    const { rows } = (await sql.query({
-      name: `${table}-read`,
-      text: `SELECT order_id, version, state FROM ${table} WHERE order_id = ANY ($1::text[])`,
-      values: [arrayLiteral(goingOn)],
-    })) as { rows: OrderRow[] };
-    for (const row of rows) orders.set(row.order_id, row);
-  }
-  for (const event of own) {
+function ownOf(events: readonly RecordedEvent[]): RecordedEvent<OrderEvent>[] {
+  return events.filter(({ type }) => type.startsWith('ordering.')) as RecordedEvent<OrderEvent>[];
+}
+
+/** Ids of the orders that were placed before these events. */
+function goingOn(events: readonly RecordedEvent<OrderEvent>[]): string[] {
+  const placedHere = new Set(events.filter(({ type }) => type === 'ordering.order-placed.v1').map(({ data }) => data.orderId));
+  return [...new Set(events.map(({ data }) => data.orderId))].filter((orderId) => !placedHere.has(orderId));
+}
+
+function fold(events: readonly RecordedEvent<OrderEvent>[], before: readonly OrderRow[]): OrderRow[] {
+  const orders = new Map(before.map((row) => [row.order_id, row]));
+  for (const event of events) {
     const { orderId } = event.data;
     const { version, state } = orders.get(orderId) ?? { version: 0, state: initialOrder(orderId) };
     const next = evolveOrder(state, event as OrderEvent, event.recordedAt);
@@ -58,27 +56,39 @@ export const orderingOrders: Projection = {
 
   changedKeys: ({ type, data }) => (type.startsWith('ordering.') ? [(data as OrderEvent['data']).orderId] : []),
 
-  async project(events, sql, table) {
-    const orders = await fold(events, sql, table);
-    if (orders.length === 0) return;
-    await sql.query({
-      name: `${table}-put`,
-      text: `
+  lookUp(events, table) {
+    const orderIds = goingOn(ownOf(events));
+    if (orderIds.length === 0) return;
+    return {
+      name: `${table}-read`,
+      text: `SELECT order_id, version, state FROM ${table} WHERE order_id = ANY ($1::text[])`,
+      values: [arrayLiteral(orderIds)],
+    };
+  },
+
+  project(events, table, found) {
+    const orders = fold(ownOf(events), found as readonly OrderRow[]);
+    if (orders.length === 0) return [];
+    return [
+      {
+        name: `${table}-put`,
+        text: `
 INSERT INTO ${table} AS o (order_id, customer_id, status, placed_at, version, state)
 SELECT r.order_id, r.customer_id, r.status, r.placed_at, r.version, r.state
 FROM ROWS FROM (
   unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::integer[]), json_array_elements($6::json)
 ) AS r(order_id, customer_id, status, placed_at, version, state)
 ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, version = excluded.version, state = excluded.state`,
-      values: [
-        arrayLiteral(orders.map((order) => order.order_id)),
-        arrayLiteral(orders.map(({ state }) => state.customerId)),
-        arrayLiteral(orders.map(({ state }) => state.status)),
-        arrayLiteral(orders.map(({ state }) => state.history[0]!.at)),
-        arrayLiteral(orders.map((order) => order.version)),
-        JSON.stringify(orders.map(({ state }) => state)),
-      ],
-    });
+        values: [
+          arrayLiteral(orders.map((order) => order.order_id)),
+          arrayLiteral(orders.map(({ state }) => state.customerId)),
+          arrayLiteral(orders.map(({ state }) => state.status)),
+          arrayLiteral(orders.map(({ state }) => state.history[0]!.at)),
+          arrayLiteral(orders.map((order) => order.version)),
+          JSON.stringify(orders.map(({ state }) => state)),
+        ],
+      },
+    ];
   },
 };
 

@@ -35,21 +35,23 @@ export const loyaltyPoints: Projection = {
   table: 'loyalty_points',
   key: ['customer_id'],
 
-  async project(events, sql, table) {
+  project(events, table) {
     const changes = changesOf(events as readonly RecordedEvent<LoyaltyEvent>[]);
-    if (changes.length === 0) return;
-    await sql.query({
-      name: `${table}-add`,
-      text: `
+    if (changes.length === 0) return [];
+    return [
+      {
+        name: `${table}-add`,
+        text: `
 INSERT INTO ${table} AS t (customer_id, balance, version)
 SELECT * FROM unnest($1::text[], $2::numeric[], $3::integer[])
 ON CONFLICT (customer_id) DO UPDATE SET balance = t.balance + excluded.balance, version = t.version + excluded.version`,
-      values: [
-        arrayLiteral(changes.map((change) => change.customerId)),
-        arrayLiteral(changes.map((change) => change.points.toString())),
-        arrayLiteral(changes.map((change) => change.versions)),
-      ],
-    });
+        values: [
+          arrayLiteral(changes.map((change) => change.customerId)),
+          arrayLiteral(changes.map((change) => change.points.toString())),
+          arrayLiteral(changes.map((change) => change.versions)),
+        ],
+      },
+    ];
   },
 };
 
