@@ -14,7 +14,7 @@ export const faultPoints = [
   'inbox: after accept',
   /** Commands are claimed, and none has run. */
   'inbox: after claim',
-  /** What consumers make of a batch is sent, and their checkpoints are not. */
+  /** What consumers make of a batch is sent, with their checkpoints, and COMMIT is not. */
   'consumers: before commit',
   /** The batch is durable, and nobody has been told. */
   'consumers: after commit',

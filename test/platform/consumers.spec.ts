@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { ProjectionCatalogue } from '../../src/platform/consumers/projection-catalogue.js';
+import type { Statement } from '../../src/platform/consumers/consumer.js';
 import type { Projection } from '../../src/platform/consumers/projection.js';
 import { ConsumerRunner } from '../../src/platform/consumers/consumer-runner.js';
 import { Visibility } from '../../src/platform/consumers/visibility.js';
@@ -77,7 +78,8 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
     writers.push(writer);
     const catalogue = new ProjectionCatalogue();
     catalogue.add(...projections);
-    const visibility = new Visibility(writer.pools.log, () => undefined);
+    const statement = () => ({ name: 'announce', text: `SELECT pg_notify('news', 'moved')`, values: [] });
+    const visibility = Object.assign(new Visibility(writer.pools.log, () => undefined), { statement });
     const poison: string[] = [];
     const metrics = new ConsumerMetrics(writer.registry, writer.pools.log);
     const projector = new ConsumerRunner(
@@ -259,25 +261,28 @@ describe.each(modes)('The projector, with %s', (_name, lanes) => {
       ]);
     });
 
-    test('whose statement can not even be sent, does the same, and the others\' checkpoints do not pass it either', async () => {
-      const unsendable: Projection = {
+    const unlucky = (events: readonly RecordedEvent[]) => (events as readonly RecordedEvent<Counted>[]).some(({ data }) => data.by === 13);
+    const withoutText: object = { toPostgres: () => { throw new Error('has no text'); } };
+    const unsendable: [why: string, change: (statement: Statement) => Partial<Statement>, message: string][] = [
+      ['its name has another text', ({ text }) => ({ text: `${text} RETURNING 13` }), 'must be unique'],
+      ['a value has no text', () => ({ values: [withoutText] }), 'has no text'],
+    ];
+    test.each(unsendable)('whose statement can not even be sent, for %s, does the same, and no checkpoint passes it', async (_why, change, message) => {
+      const view: Projection = {
         ...sums('sums'),
-        project(events, table) {
-          const [statement] = sums('sums').project(events, table, []);
-          const isUnlucky = (events as readonly RecordedEvent<Counted>[]).some(({ data }) => data.by === 13);
-          return [{ ...statement!, ...(isUnlucky && { text: `${statement!.text} RETURNING 13` }) }];
+        project(events, table, found) {
+          const [statement] = sums('sums').project(events, table, found);
+          return unlucky(events) ? [statement!, { ...statement!, ...change(statement!) }] : [statement!];
         },
       };
-      const one = await start([unsendable, sums('other_sums')]);
+      const one = await start([view, sums('other_sums')]);
       await one.execute(count('n0'));
       await runAll(one);
       await history(one);
       await runAll(one);
       expect((await valuesOf('sums')).n0).toBe(7);
       expect((await valuesOf('other_sums')).n0).toBe(29);
-      expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([
-        { consumer: 'sums', attempts: 1, error: expect.stringContaining('must be unique') },
-      ]);
+      expect(await checkpoints('failed_position IS NOT NULL')).toMatchObject([{ consumer: 'sums', attempts: 1, error: expect.stringContaining(message) }]);
     });
 
     test('that no module knows, does the same', async () => {

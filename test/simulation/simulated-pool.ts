@@ -182,6 +182,7 @@ export class Connection {
 
 /** As much of pg.Pool as the product asks of one. */
 export class SimulatedPool {
+  readonly options = { pipeline: true };
   private readonly idle: Connection[] = [];
   private readonly waiting: ((connect: () => Promise<Connection>) => void)[] = [];
   private readonly connections = new Set<Connection>();

@@ -5,8 +5,9 @@ SELECT consumer, partition FROM unnest($1::text[]) AS consumer CROSS JOIN partit
 ON CONFLICT DO NOTHING`;
 
 /**
- * The checkpoints that have news and that nobody else holds, locked until the end of the transaction. That lock is
- * what keeps two processes from running the same consumer on the same partition. One whose consumer failed is left
+ * The checkpoints that have news and that nobody else holds, locked until the end of the transaction. That lock
+ * keeps two processes from running the same consumer on the same partition, and the condition of `moveCheckpointsSql`
+ * from both having done so. One whose consumer failed is left
  * out until its next try is due.
  */
 export const claimCheckpointsSql = `

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { faultPoint } from '../fault-points.js';
 import type { EventCatalogue } from '../log/catalogue.js';
 import { classify } from '../log/failures.js';
@@ -45,12 +45,14 @@ class PoisonEventError extends Error {
  * Feeds a group of consumers (the projections or the sagas of a process) from the log, exactly once: what a batch
  * makes them write commits with their checkpoints.
  *
- * One run takes every (consumer, partition) that has news and that no other process holds, reads the events once
- * for all of them (from memory, where this process has just written them), and commits once: sixteen partitions and
- * four views are one transaction, not sixty-four. When a run fails, each (consumer, partition) goes on alone, with
- * half as many events each time it fails again, until one event is left that it can not get past. That is recorded
- * with the checkpoint, shows in health and metrics, and is tried again with back-off; it is never skipped, and holds
- * up nobody else.
+ * One run takes every (consumer, partition) that has news and that no other process holds, reads the events once for
+ * all of them (from memory, where this process has just written them), and commits once: sixteen partitions and four
+ * views are one transaction, not sixty-four. Where nobody else seems to be about, it goes on from where it left them
+ * with the news that it has in memory, without asking for others (left-checkpoints.ts).
+ *
+ * When a run fails, each (consumer, partition) goes on alone, with half as many events each time it fails again, until
+ * one event is left that it can not get past. That is recorded with the checkpoint, shows in health and metrics, and is
+ * tried again with back-off; it is never skipped, and holds up nobody else.
  */
 export class ConsumerRunner {
   private readonly consumers = new Map<string, Consumer>();
@@ -91,6 +93,8 @@ export class ConsumerRunner {
     if (consumers.every(({ eventTypes }) => eventTypes)) {
       this.eventTypes = new Set(consumers.flatMap(({ eventTypes }) => [...eventTypes!]));
     }
+    // Where each statement is sent when the one before is answered, one that can not be sent is found out behind COMMIT.
+    if (!this.pool.options.pipeline) throw new Error('consumers need a pool whose connections pipeline');
     await this.pool.query(createCheckpointsSql, [this.names]);
     // Last: whoever tries again, after a database that was away, listens once.
     this.newEvents.onEvents((events) => {
@@ -205,22 +209,32 @@ export class ConsumerRunner {
     const started = performance.now();
     const tail = await this.read(client, claimed, limit);
     const { batches, moves } = this.batchesOf(claimed, tail);
-    const work = await Promise.all(batches.map((batch) => workFor(client, batch)));
-    const values = [
-      moves.map((move) => move.consumer),
-      moves.map((move) => move.partition),
-      moves.map((move) => move.from),
-      moves.map((move) => move.to),
-    ];
-    const moving = client.query({ name: 'move-checkpoints', text: moveCheckpointsSql, values });
-    const writing = work.map(({ statements }, index) => write(client, statements, batches[index]!));
     const announcement = this.announcer.statement?.(moves);
-    const written = Promise.all([moving, ...writing, announcement && client.query(announcement)]);
-    // A statement that pg can not send (a name that has another text, a value without a text) fails in this turn of the
-    // event loop, and COMMIT must not follow a gap. One that fails at the server makes a ROLLBACK of the COMMIT behind it.
-    await Promise.race([written, new Promise<void>((resume) => setImmediate(resume))]);
-    faultPoint('consumers: before commit');
-    await Promise.all([written, client.query('COMMIT')]);
+    const sent: Promise<unknown>[] = [];
+    const send = (statement: Statement, events?: readonly RecordedEvent[]): void => {
+      const answer = client.query(statement).catch((error: unknown) => {
+        throw events ? blamed(error, events) : error;
+      });
+      answer.catch(() => undefined); // Whoever waits for all of them hears of it.
+      sent.push(answer);
+    };
+    let work: Work[];
+    try {
+      // First: it locks the rows, and fails where somebody else holds or has moved them.
+      send(moving(moves));
+      work = await Promise.all(batches.map((batch) => workFor(client, batch)));
+      for (const [index, { statements }] of work.entries()) for (const statement of statements) send(statement, batches[index]!.events);
+      if (announcement) send(announcement);
+      // A statement that pg can not send (a name that has another text, a value without a text) fails in this turn of the
+      // event loop, and COMMIT must not follow a gap. One that fails at the server makes a ROLLBACK of the COMMIT behind it.
+      await Promise.race([Promise.all(sent), new Promise<void>((resume) => setImmediate(resume))]);
+      faultPoint('consumers: before commit');
+      await Promise.all([...sent, client.query('COMMIT')]);
+    } catch (error) {
+      // The first that was sent and failed is why those behind it did.
+      const failed = (await Promise.allSettled(sent)).find((answer) => answer.status === 'rejected');
+      throw failed ? failed.reason : error;
+    }
     faultPoint('consumers: after commit');
     this.metrics.runEvents.observe(Math.max(0, ...batches.map(({ events }) => events.length)));
     this.metrics.runSeconds.observe((performance.now() - started) / 1_000);
@@ -294,12 +308,14 @@ export class ConsumerRunner {
     const client = await this.pool.connect();
     let failure: Error | undefined;
     try {
-      const beginning = client.query('BEGIN');
-      const [result] = await Promise.all([work(client), beginning]);
-      return result;
+      const [begun, worked] = await Promise.allSettled([client.query('BEGIN'), work(client)]);
+      if (begun.status === 'rejected') throw begun.reason;
+      if (worked.status === 'rejected') throw worked.reason;
+      return worked.value;
     } catch (error) {
       failure = await client.query('ROLLBACK').then(
-        () => undefined,
+        // What pg could not send it takes for prepared all the same, in this connection.
+        () => (isFromServer(error) ? undefined : (error as Error)),
         (broken: Error) => broken,
       );
       throw error;
@@ -319,24 +335,30 @@ async function workFor(client: pg.ClientBase, { consumer, events }: Batch): Prom
   }
 }
 
-async function write(client: pg.ClientBase, statements: readonly Statement[], { events }: Batch): Promise<void> {
-  try {
-    await Promise.all(statements.map((statement) => client.query(statement)));
-  } catch (error) {
-    throw blamed(error, events);
-  }
-}
-
 /** The database was away, or had no room, or somebody was in the way: nothing that an event has done. */
 function isOfTheMoment(error: unknown): boolean {
   const kind = classify(error);
   return kind === 'unreachable' || kind === 'transient';
 }
 
+function isFromServer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError || (error instanceof PoisonEventError && isFromServer(error.cause));
+}
+
 /** What fails with a single event is that event's fault, unless the database was away. */
-function blamed(error: unknown, [event, ...others]: readonly RecordedEvent[]): unknown {
-  if (isOfTheMoment(error) || others.length > 0) return error;
-  return new PoisonEventError(event!.position, event!.type, error);
+function blamed(error: unknown, events: readonly RecordedEvent[]): unknown {
+  if (isOfTheMoment(error) || events.length > 1) return error;
+  return new PoisonEventError(events[0]!.position, events[0]!.type, error);
+}
+
+function moving(moves: readonly Move[]): Statement {
+  const values = [
+    moves.map((move) => move.consumer),
+    moves.map((move) => move.partition),
+    moves.map((move) => move.from),
+    moves.map((move) => move.to),
+  ];
+  return { name: 'move-checkpoints', text: moveCheckpointsSql, values };
 }
 
 /** A stored row as an event of the current version. */

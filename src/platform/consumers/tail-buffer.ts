@@ -64,9 +64,9 @@ export class TailBuffer {
     return { events: stretch, upTo: isAll ? tail.upTo : stretch.at(-1)!.position };
   }
 
-  /** How far each partition is known. */
+  /** Of each partition that is not consumed as far as it is known: how far that is. */
   *ends(): Iterable<readonly [partition: number, upTo: number]> {
-    for (const [partition, { upTo }] of this.tails) yield [partition, upTo];
+    for (const [partition, { after, upTo }] of this.tails) if (after < upTo) yield [partition, upTo];
   }
 
   /** Lets go of what is up to a position. */

@@ -1,10 +1,10 @@
 import DataLoader from 'dataloader';
 
 /**
- * Makes one statement of all lookups that are asked for while the event loop turns once: 9 µs of Postgres for each
- * account that way. `load` answers in the order of the keys. Nothing is kept: whoever asks again reads again.
+ * Makes one `load` of everything that is asked for while the event loop turns once: 9 µs of Postgres for each account
+ * that way. It answers in the order of the keys. Nothing is kept: whoever asks again reads again.
  *
- * No more than `atOnce` statements are under way: what is asked for meanwhile gathers for the next one.
+ * No more than `atOnce` loads are under way: what is asked for meanwhile gathers for the next one.
  */
 export function batchLoader<Key, Found>(
   load: (keys: readonly Key[]) => Promise<Found[]>,

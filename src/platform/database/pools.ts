@@ -40,7 +40,7 @@ const common = (url: string): pg.PoolConfig => ({
 
 /** The log writer's: a connection for each of its loops, which has one batch under way at a time. */
 export class WriterPool extends pg.Pool {}
-/** The projections': one connection, whose statements follow each other without waiting for answers. */
+/** The projections': one connection, whose statements follow each other without waiting for answers (exactly once depends on it). */
 export class ProjectionsPool extends pg.Pool {}
 /** The sagas', of the same kind: a checkout's next step does not wait for views. */
 export class SagasPool extends pg.Pool {}
