@@ -200,7 +200,7 @@ export class ConsumerRunner {
     await this.pool.query(recordFailureSql, values);
   }
 
-  /** Applies what follows the claimed checkpoints, moves them, and commits. */
+  /** Applies what follows the checkpoints, claimed or where they were left, moves them, and commits. */
   private async advance(client: pg.PoolClient, claimed: ClaimedCheckpoint[], limit: number): Promise<Tail> {
     if (claimed.length === 0) {
       await client.query('COMMIT');
