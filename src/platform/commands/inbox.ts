@@ -171,9 +171,17 @@ export class Inbox {
     this.acceptor = batchLoader((commands) => this.acceptAll(commands), scopes.length > 1 ? Infinity : acceptancesAtOnce);
   }
 
+  private waitingAcceptances = 0;
+
+  /** How many commands this process is about to accept. */
+  get accepting(): number {
+    return this.waitingAcceptances;
+  }
+
   /** Resolves when the command is durable. */
   accept(command: AcceptedCommand): Promise<Acceptance> {
-    return this.acceptor.load(command);
+    this.waitingAcceptances++;
+    return this.acceptor.load(command).finally(() => this.waitingAcceptances--);
   }
 
   /**

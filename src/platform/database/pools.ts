@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { Client } from './client.js';
 
 const int8 = 20;
 
@@ -28,6 +29,7 @@ const lookUpByKey = [
 
 /** No statement and no transaction without a limit: a silent socket would otherwise hold its caller for ever. */
 const common = (url: string): pg.PoolConfig => ({
+  Client,
   connectionString: url,
   connectionTimeoutMillis: 3_000,
   query_timeout: 30_000,
