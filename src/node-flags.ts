@@ -12,7 +12,7 @@
  *
  * No objects straight into the old generation because others from the same place had survived: V8 guessed so of what pg reads
  * rows into, and a row there keeps its text until the next full collection. 522 MB of answers survived in four seconds of
- * searches, and 37 MB without; a fifth less of Node's CPU for each order (ADR 0022).
+ * searches, and 37 MB without (ADR 0022).
  */
 export const nodeFlags: readonly string[] = [
   // From src/, which tests run, as well as from dist/.

@@ -34,7 +34,7 @@ describe('A worker of the inbox', () => {
     expect(await looksAgainAfterMs(64, 32)).toBe(2 * tookMs);
   });
 
-  test('keeps up with what is accepted, however much that is', async () => {
+  test('does not rest when it has taken all that waited', async () => {
     expect(await looksAgainAfterMs(63, 1_000)).toBe(0);
   });
 });

@@ -18,8 +18,8 @@ const claimAtOnce = 64;
 /** The next are claimed when no more than so many are left: as many that take long hold up nobody. */
 const fewRunning = 16;
 /**
- * While so many wait to be accepted, half of the time is theirs: 10,400 orders a second were accepted where 6,400 had been, and as
- * many a second were confirmed in the end (ADR 0003).
+ * While so many wait to be accepted, half of the time is theirs: in turns 10,400 orders a second were accepted and 6,400 without,
+ * and as many a second were done in the end (ADR 0003).
  */
 const manyAccepting = 32;
 const mostRestMs = 250;
@@ -95,7 +95,7 @@ export class InboxWorker {
     }
   }
 
-  /** After a full lot: as long as it took, while many wait to be accepted. A worker that keeps up never has full lots. */
+  /** After a full lot: as long as it took, while many wait to be accepted. Who has taken all that waited goes on at once. */
   private async giveWay(beganMs: number): Promise<void> {
     await this.untilRunning(fewRunning);
     if (this.inbox.accepting < manyAccepting) return;
