@@ -19,7 +19,7 @@ const claimAtOnce = 64;
 const fewRunning = 16;
 /**
  * While so many wait to be accepted, half of the time is theirs: in turns 10,400 orders a second were accepted and 6,400 without,
- * and as many a second were done in the end (ADR 0003).
+ * and about as many a second were done in the end (ADR 0003).
  */
 const manyAccepting = 32;
 const mostRestMs = 250;
@@ -33,8 +33,8 @@ const maxRunning = 2_000;
  */
 export class InboxWorker {
   private running = 0;
-  /** Whoever waits until no more than so many run. */
-  private readonly waiting: { readonly most: number; readonly resume: () => void }[] = [];
+  /** Whoever waits until fewer run. */
+  private readonly waiting: (() => void)[] = [];
 
   constructor(
     private readonly inbox: Inbox,
@@ -84,15 +84,12 @@ export class InboxWorker {
   }
 
   private async untilRunning(most: number): Promise<void> {
-    while (this.running > most) await new Promise<void>((resume) => this.waiting.push({ most, resume }));
+    while (this.running > most) await new Promise<void>((resume) => this.waiting.push(resume));
   }
 
   private ended(): void {
     this.running--;
-    for (const { most, resume } of this.waiting.splice(0)) {
-      if (this.running <= most) resume();
-      else this.waiting.push({ most, resume });
-    }
+    for (const resume of this.waiting.splice(0)) resume();
   }
 
   /** After a full lot: as long as it took, while many wait to be accepted. Who has taken all that waited goes on at once. */

@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-type Statement = string | (pg.QueryConfig & { readonly query_timeout?: number });
+type Statement = string | (pg.QueryConfig & { readonly query_timeout?: number | undefined });
 type Answered = (error: Error | undefined, result?: pg.QueryResult) => void;
 
 /**
@@ -36,24 +36,21 @@ export class Client extends pg.Client {
   }
 
   private send(statement: Statement, parameters: unknown[] | undefined, answered: Answered): void {
-    const ownLimitMs = typeof statement === 'string' ? undefined : statement.query_timeout;
-    const timer = this.limit(ownLimitMs ?? this.limitMs, () => {
+    // Taken off: pg would set a limit of its own for it.
+    const { query_timeout: limitMs = this.limitMs, ...sent } = typeof statement === 'string' ? { text: statement } : statement;
+    const late = () => {
       // In this order: whoever asked has let go of the connection before it is closed, and nobody else hears of it.
       answer(new Error('Query read timeout'));
       this.connection.stream.destroy();
-    });
+    };
+    const timer = limitMs > 0 ? setTimeout(late, limitMs) : undefined;
     let isAnswered = false;
     const answer: Answered = (error, result) => {
-      if (isAnswered) return;
+      if (isAnswered) return; // pg tells of the closed connection as well.
       isAnswered = true;
       clearTimeout(timer);
       answered(error, result);
     };
-    const sent = ownLimitMs === undefined ? statement : { ...(statement as object), query_timeout: undefined };
-    super.query(sent as string, parameters as unknown[], answer as never);
-  }
-
-  private limit(limitMs: number, end: () => void): NodeJS.Timeout | undefined {
-    return limitMs > 0 ? setTimeout(end, limitMs) : undefined;
+    super.query(sent as never, parameters as never, answer as never);
   }
 }
