@@ -5,7 +5,7 @@ import { isChild, obeyPrimary, tellPrimary } from './platform/cluster/child.js';
 import { Cluster } from './platform/cluster/cluster.js';
 import { checkConnections } from './platform/database/connection-limit.js';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.js';
-import { migrate } from './platform/database/migrate.js';
+import { migrateApart } from './platform/database/migrate-apart.js';
 import { StartError } from './platform/errors.js';
 import type { Service } from './platform/lifecycle.js';
 import { classify } from './platform/log/failures.js';
@@ -110,7 +110,7 @@ async function prepareDatabase(
   for (let failures = 0; !stopping.aborted; failures++) {
     try {
       await checkConnections(url, connectionsMax, (line) => logger.warn(line));
-      return await migrate(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
+      return await migrateApart(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
     } catch (error) {
       const kind = classify(error);
       if (kind !== 'unreachable' && kind !== 'transient') throw error;

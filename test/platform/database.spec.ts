@@ -7,7 +7,11 @@ import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/platform/database/embedded-postgres.js';
 import type { EmbeddedPostgres } from '../../src/platform/database/embedded-postgres.js';
-import { isMigrated, migrate } from '../../src/platform/database/migrate.js';
+import { isMigrated } from '../../src/platform/database/is-migrated.js';
+import { migrateApart } from '../../src/platform/database/migrate-apart.js';
+import { migrate } from '../../src/platform/database/migrate.js';
+import { classify } from '../../src/platform/log/failures.js';
+import { migrations } from '../../src/migrations/index.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
@@ -194,6 +198,47 @@ describe('Migrating', () => {
       where locktype = 'advisory' and datname = current_database()`;
     // A session that was ended is there until its process at the server comes to its end.
     await untilPasses(async () => expect(await query(database.url, locks)).toEqual([]));
+  });
+
+  describe('beside a server that starts', () => {
+    const queryWhether = async (what: string) => (await query(database.url, `select ${what} as is`))[0];
+    const lastForgotten = () => database.pool.query('delete from migrations where name = (select name from migrations order by id desc limit 1)');
+
+    test('is done in another process, whose lines are passed on', async () => {
+      await emptyDatabase();
+      const lines: string[] = [];
+      await Promise.all([1, 2].map(() => migrateApart(database.url, { partitions: 3, log: (line) => lines.push(line) })));
+      expect(await isMigrated(database.pool)).toBe(true);
+      expect(lines.filter((line) => line.startsWith('Migrated: '))).toHaveLength(migrations.length);
+    });
+
+    test('is not begun where there is nothing to do', async () => {
+      const lines: string[] = [];
+      await migrateApart(database.url, { partitions: 16, log: (line) => lines.push(line) });
+      expect(lines).toEqual([]);
+    });
+
+    test('makes the tables of the queues where only those are missing', async () => {
+      await database.pool.query('drop schema bullmq cascade');
+      await migrateApart(database.url, { partitions: 16, queuesAreHere: false });
+      expect(await queryWhether(`to_regclass('bullmq.migration') is not null`)).toEqual({ is: false });
+      await migrateApart(database.url, { partitions: 16 });
+      expect(await queryWhether(`to_regclass('bullmq.migration') is not null`)).toEqual({ is: true });
+    });
+
+    test('fails in the words of who could not do it', async () => {
+      await expect(migrateApart(database.url, { partitions: 4 })).rejects.toThrow('this database was created with 16');
+      await lastForgotten();
+      // What is there already, the database's own words and its code.
+      await expect(migrateApart(database.url, { partitions: 16 })).rejects.toMatchObject({ code: '42723' });
+    });
+
+    test('says that the database is away as any statement does', async () => {
+      const nowhere = new URL(database.url);
+      nowhere.port = '1';
+      const failure = await migrateApart(nowhere.href, { partitions: 16 }).catch((error: unknown) => error);
+      expect(classify(failure)).toBe('unreachable');
+    });
   });
 
   test('knows a migration that has not been applied', async () => {

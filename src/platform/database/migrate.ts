@@ -7,6 +7,12 @@ import { migrations } from '../../migrations/index.js';
 
 type Log = (line: string) => void;
 
+export interface MigrateOptions {
+  readonly partitions: number;
+  readonly queuesAreHere?: boolean;
+  readonly log?: Log;
+}
+
 const LOCK_KEY = 7_421_907;
 const LOCK_RETRY_MS = 100;
 const LOCK_TIMEOUT_MS = 600_000;
@@ -17,10 +23,7 @@ const LOCK_TIMEOUT_MS = 600_000;
  * there. BullMQ's own tables belong to it, unless the queues are elsewhere: they need advisory locks and NOTIFY, which
  * not every engine that the log can live in has.
  */
-export async function migrate(
-  url: string,
-  options: { partitions: number; queuesAreHere?: boolean; log?: Log },
-): Promise<void> {
+export async function migrate(url: string, options: MigrateOptions): Promise<void> {
   const { partitions, queuesAreHere = true, log = () => {} } = options;
   const source = new DataSource({
     type: 'postgres',
@@ -44,18 +47,6 @@ export async function migrate(
   } finally {
     await session.release();
     await source.destroy(); // Ends the session, and with it the lock.
-  }
-}
-
-/** Whether every migration this build knows has been applied. */
-export async function isMigrated(pool: pg.Pool): Promise<boolean> {
-  const names = migrations.map((Migration) => new Migration().name ?? Migration.name);
-  try {
-    const applied = await pool.query('select from migrations where name = any($1)', [names]);
-    return applied.rowCount === names.length;
-  } catch (error) {
-    if ((error as { code?: string }).code === '42P01') return false; // No migration has ever run.
-    throw error;
   }
 }
 

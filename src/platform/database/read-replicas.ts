@@ -5,7 +5,7 @@ import type { Visibility } from '../consumers/visibility.js';
 import { classify } from '../log/failures.js';
 import type { Logger } from '../observability/logger.js';
 import type { ReplicaMetrics } from '../observability/metrics.js';
-import { isMigrated } from './migrate.js';
+import { isMigrated } from './is-migrated.js';
 import { createReplicaLookPool, createReplicaPool, lookTimeoutMs } from './pools.js';
 
 const tickMs = 200;

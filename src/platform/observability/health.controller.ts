@@ -5,7 +5,7 @@ import type { FastifyReply } from 'fastify';
 import { MetricsPage } from '../cluster/child.js';
 import { degradedCheckpointsSql, type DegradedCheckpoint } from '../consumers/checkpoints.js';
 import { ProjectionRunner, SagaRunner } from '../consumers/runners.js';
-import { isMigrated } from '../database/migrate.js';
+import { isMigrated } from '../database/is-migrated.js';
 import { LogPool } from '../database/pools.js';
 import { ReadReplicas } from '../database/read-replicas.js';
 import { endpoints } from '../http/endpoint.js';
