@@ -61,22 +61,22 @@ CREATE TABLE checkpoints (
 COMMENT ON TABLE checkpoints IS 'How far each consumer has come in each partition; with failed_position, the event it can not get past.';
 
 CREATE TABLE commands (
-  partition smallint NOT NULL,
-  command_id text COLLATE "C" NOT NULL,
-  type text NOT NULL,
-  payload json,
-  metadata json,
-  fingerprint text,
-  status text NOT NULL,
-  due_at timestamp(3) with time zone,
-  created boolean,
-  result json,
-  first_position bigint,
-  last_position bigint,
-  attempts smallint NOT NULL DEFAULT 0,
-  error text,
-  accepted_at timestamp(3) with time zone NOT NULL,
-  completed_at timestamp(3) with time zone,
+  partition smallint NOT NULL STATISTICS 10,
+  command_id text COLLATE "C" NOT NULL STATISTICS 10,
+  type text NOT NULL STATISTICS 10,
+  payload json STATISTICS 0,
+  metadata json STATISTICS 0,
+  fingerprint text STATISTICS 10,
+  status text NOT NULL STATISTICS 10,
+  due_at timestamp(3) with time zone STATISTICS 10,
+  created boolean STATISTICS 10,
+  result json STATISTICS 0,
+  first_position bigint STATISTICS 10,
+  last_position bigint STATISTICS 10,
+  attempts smallint NOT NULL DEFAULT 0 STATISTICS 10,
+  error text STATISTICS 0,
+  accepted_at timestamp(3) with time zone NOT NULL STATISTICS 10,
+  completed_at timestamp(3) with time zone STATISTICS 10,
   CONSTRAINT commands_pkey PRIMARY KEY (partition, command_id),
   CONSTRAINT commands_status_check CHECK ((status = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'executed'::text, 'refused'::text, 'failed'::text])))
 ) PARTITION BY LIST (partition);
@@ -87,14 +87,14 @@ CREATE INDEX commands_listed ON ONLY commands USING btree (status, accepted_at, 
 COMMENT ON TABLE commands IS 'A command''s whole life in one row: inbox (accepted, scheduled), idempotency record (executed, refused) and dead letter (failed).';
 
 CREATE TABLE events (
-  partition smallint NOT NULL,
-  position bigint NOT NULL,
-  stream text COLLATE "C" NOT NULL,
-  version integer NOT NULL,
-  type text NOT NULL,
-  data jsonb NOT NULL,
-  metadata jsonb NOT NULL,
-  recorded_at timestamp(3) with time zone NOT NULL,
+  partition smallint NOT NULL STATISTICS 10,
+  position bigint NOT NULL STATISTICS 10,
+  stream text COLLATE "C" NOT NULL STATISTICS 10,
+  version integer NOT NULL STATISTICS 10,
+  type text NOT NULL STATISTICS 10,
+  data jsonb NOT NULL STATISTICS 0,
+  metadata jsonb NOT NULL STATISTICS 0,
+  recorded_at timestamp(3) with time zone NOT NULL STATISTICS 10,
   CONSTRAINT events_partition_stream_version_key UNIQUE (partition, stream, version),
   CONSTRAINT events_pkey PRIMARY KEY (partition, "position")
 ) PARTITION BY LIST (partition);
@@ -178,7 +178,7 @@ CREATE TABLE ordering_orders (
   status text COLLATE "C" NOT NULL,
   placed_at timestamp(3) with time zone NOT NULL,
   version integer NOT NULL,
-  state json NOT NULL,
+  state json NOT NULL STATISTICS 0,
   CONSTRAINT ordering_orders_pkey PRIMARY KEY (order_id)
 ) WITH (fillfactor=50);
 CREATE INDEX ordering_orders_customer_id_placed_at_order_id_idx ON ordering_orders USING btree (customer_id, placed_at, order_id);
@@ -196,20 +196,20 @@ CREATE TABLE partitions (
 COMMENT ON TABLE partitions IS 'One row per partition of the log: the position of its last event, and how many batches were committed to it (with or without events). An append is conditional on the revision.';
 
 CREATE TABLE snapshots (
-  partition smallint NOT NULL,
-  stream text COLLATE "C" NOT NULL,
-  version integer NOT NULL,
-  state_version smallint NOT NULL,
-  state jsonb NOT NULL,
+  partition smallint NOT NULL STATISTICS 10,
+  stream text COLLATE "C" NOT NULL STATISTICS 10,
+  version integer NOT NULL STATISTICS 10,
+  state_version smallint NOT NULL STATISTICS 10,
+  state jsonb NOT NULL STATISTICS 0,
   CONSTRAINT snapshots_pkey PRIMARY KEY (partition, stream)
 ) PARTITION BY LIST (partition);
 -- 16 partitions
 
 CREATE TABLE stream_links (
-  partition smallint NOT NULL,
-  stream text COLLATE "C" NOT NULL,
-  version integer NOT NULL,
-  position bigint NOT NULL,
+  partition smallint NOT NULL STATISTICS 10,
+  stream text COLLATE "C" NOT NULL STATISTICS 10,
+  version integer NOT NULL STATISTICS 10,
+  position bigint NOT NULL STATISTICS 10,
   CONSTRAINT stream_links_pkey PRIMARY KEY (partition, stream, version)
 ) PARTITION BY LIST (partition);
 -- 16 partitions

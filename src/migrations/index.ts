@@ -6,6 +6,7 @@ import { OrderingViews1700000000005 } from './0005-ordering-views.js';
 import { CatalogLists1700000000006 } from './0006-catalog-lists.js';
 import { LedgerStatements1700000000007 } from './0007-ledger-statements.js';
 import { LockPartitions1700000000008 } from './0008-lock-partitions.js';
+import { Statistics1700000000009 } from './0009-statistics.js';
 
 /** In the order they run. Append only: what has run somewhere is never edited. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   CatalogLists1700000000006,
   LedgerStatements1700000000007,
   LockPartitions1700000000008,
+  Statistics1700000000009,
 ];

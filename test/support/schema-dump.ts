@@ -17,7 +17,7 @@ SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnot
   pg_get_expr(d.adbin, d.adrelid) AS fallback, a.attidentity AS identity, a.attgenerated AS generated,
   (SELECT l.collname FROM pg_collation l JOIN pg_type t ON t.oid = a.atttypid
    WHERE l.oid = a.attcollation AND a.attcollation <> t.typcollation) AS collation,
-  col_description(a.attrelid, a.attnum) AS comment
+  nullif(a.attstattarget, -1) AS statistics, col_description(a.attrelid, a.attnum) AS comment
 FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`;
 
@@ -68,6 +68,7 @@ interface Column {
   identity: string;
   generated: string;
   collation: string | null;
+  statistics: number | null;
   comment: string | null;
 }
 
@@ -96,7 +97,7 @@ export async function dumpSchema(pool: pg.Pool): Promise<string> {
   return `${parts.join('\n').trimEnd()}\n`;
 }
 
-function columnLine({ name, type, required, fallback, identity, generated, collation, comment }: Column): string {
+function columnLine({ name, type, required, fallback, identity, generated, collation, statistics, comment }: Column): string {
   return [
     name,
     type,
@@ -105,6 +106,7 @@ function columnLine({ name, type, required, fallback, identity, generated, colla
     generated && `GENERATED ALWAYS AS (${fallback}) STORED`,
     !generated && fallback !== null && `DEFAULT ${fallback}`,
     identity && 'GENERATED AS IDENTITY',
+    statistics !== null && `STATISTICS ${statistics}`,
     comment && `/* ${comment} */`,
   ]
     .filter(Boolean)
