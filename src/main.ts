@@ -112,6 +112,7 @@ async function prepareDatabase(
       await checkConnections(url, connectionsMax, (line) => logger.warn(line));
       return await migrateApart(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
     } catch (error) {
+      if (stopping.aborted) return; // The signal may have ended the process that migrates, too.
       const kind = classify(error);
       if (kind !== 'unreachable' && kind !== 'transient') throw error;
       if (failures % 20 === 0) logger.warn({ err: error }, 'the database can not be used yet; trying again');

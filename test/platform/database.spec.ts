@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/platform/database/embedded-postgres.js';
@@ -12,6 +12,7 @@ import { migrateApart } from '../../src/platform/database/migrate-apart.js';
 import { migrate } from '../../src/platform/database/migrate.js';
 import { classify } from '../../src/platform/log/failures.js';
 import { migrations } from '../../src/migrations/index.js';
+import { root } from '../support/command.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { untilPasses } from '../support/eventually.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
@@ -212,9 +213,33 @@ describe('Migrating', () => {
     });
 
     test('is not begun where there is nothing to do', async () => {
-      const lines: string[] = [];
-      await migrateApart(database.url, { partitions: 16, log: (line) => lines.push(line) });
-      expect(lines).toEqual([]);
+      const holder = await database.pool.connect();
+      try {
+        await holder.query('select pg_advisory_lock(7421907)');
+        await migrateApart(database.url, { partitions: 16 });
+      } finally {
+        holder.release(true);
+      }
+    });
+
+    test('ends with who began it', async () => {
+      await emptyDatabase();
+      const holder = await database.pool.connect();
+      const script = join(await mkdtemp(join(tmpdir(), 'rialto-migrating-')), 'begin.mjs');
+      const program = pathToFileURL(join(root, 'dist/platform/database/migrate-apart.js')).href;
+      await writeFile(script, `import { migrateApart } from '${program}'; await migrateApart(process.argv[2], { partitions: 16 });`);
+      const beginner = spawn(process.execPath, [script, database.url], { stdio: 'inherit' });
+      const sessions = () => query(database.url, `select from pg_stat_activity where datname = current_database() and application_name = 'rialto migrate'`);
+      try {
+        await holder.query('select pg_advisory_lock(7421907)');
+        await untilPasses(async () => expect(await sessions()).toHaveLength(1));
+        beginner.kill('SIGKILL');
+        await untilPasses(async () => expect(await sessions()).toEqual([]));
+      } finally {
+        beginner.kill('SIGKILL');
+        holder.release(true);
+        await rm(dirname(script), { recursive: true });
+      }
     });
 
     test('makes the tables of the queues where only those are missing', async () => {
@@ -229,7 +254,10 @@ describe('Migrating', () => {
       await expect(migrateApart(database.url, { partitions: 4 })).rejects.toThrow('this database was created with 16');
       // It makes a function, which is there already: the database's own words, and its code.
       await database.pool.query(`delete from migrations where name = 'LockPartitions1700000000008'`);
-      await expect(migrateApart(database.url, { partitions: 16 })).rejects.toMatchObject({ code: '42723' });
+      await expect(migrateApart(database.url, { partitions: 16 })).rejects.toMatchObject({
+        code: '42723',
+        message: expect.stringContaining('already exists'),
+      });
     });
 
     test('says that the database is away as any statement does', async () => {

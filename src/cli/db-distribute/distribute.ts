@@ -63,7 +63,9 @@ SELECT c.relname AS name, c.relkind = 'p' AS "isPartitioned", obj_description(c.
   (SELECT coalesce(json_agg(json_build_object('name', i.indexrelid::regclass::text, 'definition', pg_get_indexdef(i.indexrelid),
      'constraint', (SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid))
      ORDER BY i.indexrelid::regclass::text), '[]')
-   FROM pg_index i WHERE i.indrelid = c.oid) AS indexes
+   FROM pg_index i WHERE i.indrelid = c.oid) AS indexes,
+  (SELECT coalesce(json_agg(json_build_object('column', quote_ident(a.attname), 'target', a.attstattarget) ORDER BY a.attnum), '[]')
+   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attstattarget >= 0) AS statistics
 FROM pg_class c WHERE c.oid = ANY ($1::regclass[])`;
 
 export interface Preparation {

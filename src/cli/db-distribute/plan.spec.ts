@@ -9,6 +9,7 @@ const table = (name: string, isPartitioned: boolean): TableFacts => ({
     { name: `${name}_pkey`, definition: `CREATE UNIQUE INDEX ${name}_pkey ON ONLY public.${name} USING btree (partition)`, constraint: 'PRIMARY KEY (partition)' },
     ...(isPartitioned ? [{ name: `${name}_due`, definition: `CREATE INDEX ${name}_due ON ONLY public.${name} USING btree (due_at)`, constraint: null }] : []),
   ],
+  statistics: isPartitioned ? [{ column: 'partition', target: 10 }, { column: 'data', target: 0 }] : [],
 });
 const tables = distributedTables.map((name) => table(name, name !== 'partitions'));
 
@@ -21,16 +22,17 @@ describe('The steps', () => {
     ]);
   });
 
-  test('make a plain table of one that PostgreSQL has partitioned, with its keys, indexes and rows under their names', () => {
+  test('make a plain table of one that PostgreSQL has partitioned, with its keys, indexes, targets of statistics and rows under their names', () => {
     const steps = distributionSteps(tables, 48).map(({ sql }) => sql);
     const from = steps.indexOf('ALTER TABLE commands RENAME TO commands_undistributed');
-    expect(steps.slice(from, from + 10)).toEqual([
+    expect(steps.slice(from, from + 11)).toEqual([
       'ALTER TABLE commands RENAME TO commands_undistributed',
       'ALTER INDEX commands_pkey RENAME TO undistributed_commands_pkey',
       'ALTER INDEX commands_due RENAME TO undistributed_commands_due',
       'CREATE TABLE commands (LIKE commands_undistributed INCLUDING ALL EXCLUDING INDEXES)',
       'ALTER TABLE commands ADD CONSTRAINT commands_pkey PRIMARY KEY (partition)',
       'CREATE INDEX commands_due ON public.commands USING btree (due_at)',
+      'ALTER TABLE commands ALTER COLUMN partition SET STATISTICS 10, ALTER COLUMN data SET STATISTICS 0',
       `COMMENT ON TABLE commands IS 'It''s commands'`,
       `SELECT create_distributed_table('commands', 'partition', colocate_with => 'partitions')`,
       'INSERT INTO commands SELECT * FROM commands_undistributed',

@@ -16,6 +16,8 @@ export interface TableFacts {
   readonly isPartitioned: boolean;
   readonly comment: string | null;
   readonly indexes: readonly IndexFacts[];
+  /** Of columns that have a target of their own: CREATE TABLE … LIKE leaves it behind. */
+  readonly statistics: readonly { readonly column: string; readonly target: number }[];
 }
 
 export interface IndexFacts {
@@ -48,10 +50,11 @@ export function distributionSteps(tables: readonly TableFacts[], shardCount: num
   ];
 }
 
-function tableSteps({ name, isPartitioned, comment, indexes }: TableFacts, distribute: string): Step[] {
+function tableSteps({ name, isPartitioned, comment, indexes, statistics }: TableFacts, distribute: string): Step[] {
   // Citus takes the rows of a plain table along by itself.
   if (!isPartitioned) return [{ sql: distribute }];
   const old = `${name}_undistributed`;
+  const targets = statistics.map(({ column, target }) => `ALTER COLUMN ${column} SET STATISTICS ${target}`);
   return [
     { sql: `ALTER TABLE ${name} RENAME TO ${old}` },
     // Their names are needed for the new table's.
@@ -62,6 +65,7 @@ function tableSteps({ name, isPartitioned, comment, indexes }: TableFacts, distr
         ? `ALTER TABLE ${name} ADD CONSTRAINT ${index.name} ${index.constraint}`
         : index.definition.replace(/ ON ONLY /, ' ON '),
     })),
+    ...(targets.length === 0 ? [] : [{ sql: `ALTER TABLE ${name} ${targets.join(', ')}` }]),
     ...(comment === null ? [] : [{ sql: `COMMENT ON TABLE ${name} IS '${comment.replaceAll("'", "''")}'` }]),
     // While it is empty, so that the rows go straight to where they belong.
     { sql: distribute },

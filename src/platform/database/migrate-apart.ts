@@ -33,8 +33,12 @@ export async function migrateApart(url: string, { log = () => undefined, ...opti
     if ('line' in word) log(word.line);
     else failure = Object.assign(word.error, word.code === undefined ? {} : { code: word.code });
   });
-  child.send({ url, options } satisfies MigrationJob);
-  const [exitCode, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  // Where it can not be started, that is what `close` is given up for.
+  child.send({ url, options } satisfies MigrationJob, () => undefined);
+  const [exitCode, signal] = (await once(child, 'close').catch((cause: unknown) => {
+    // Without the cause's code: it says nothing of the database.
+    throw new Error('the process that migrates the database could not be started', { cause });
+  })) as [number | null, NodeJS.Signals | null];
   if (failure) throw failure;
   if (exitCode !== 0) throw new Error(`the process that migrates the database ended by itself (${signal ?? exitCode})`);
 }
