@@ -5,7 +5,6 @@ const carried: Readonly<Record<string, readonly string[]>> = {
   events: ['data', 'metadata'],
   commands: ['payload', 'metadata', 'result', 'error'],
   snapshots: ['state'],
-  ordering_orders: ['state'],
 };
 
 /** The other columns of the log, whose rows are looked up by key, however many there are (pools.ts): a small sample does. */
@@ -31,21 +30,28 @@ export class Statistics1700000000009 implements MigrationInterface {
   name = 'Statistics1700000000009';
 
   async up(sql: QueryRunner): Promise<void> {
+    await sql.query('ALTER TABLE ordering_orders ALTER COLUMN state SET STATISTICS 0');
+    if (!(await isPartitioned(sql))) return;
     await setStatistics(sql, sampled, 10);
     await setStatistics(sql, carried, 0);
   }
 
   async down(sql: QueryRunner): Promise<void> {
+    await sql.query('ALTER TABLE ordering_orders ALTER COLUMN state SET STATISTICS -1');
+    if (!(await isPartitioned(sql))) return;
     await setStatistics(sql, sampled, -1);
     await setStatistics(sql, carried, -1);
   }
 }
 
+/** So is the log, unless an engine distributes it (npm run db:distribute). */
+async function isPartitioned(sql: QueryRunner): Promise<boolean> {
+  const [{ is }] = await sql.query(`SELECT relkind = 'p' AS is FROM pg_class WHERE oid = 'events'::regclass`);
+  return is;
+}
+
 async function setStatistics(sql: QueryRunner, columnsOf: Readonly<Record<string, readonly string[]>>, target: number): Promise<void> {
   for (const [table, columns] of Object.entries(columnsOf)) {
-    const [{ kind }] = await sql.query(`SELECT relkind AS kind FROM pg_class WHERE oid = '${table}'::regclass`);
-    // The tables of the log are partitioned, unless they were distributed (npm run db:distribute).
-    if (kind !== 'p' && table !== 'ordering_orders') continue;
     await sql.query(`ALTER TABLE ${table} ${columns.map((column) => `ALTER COLUMN ${column} SET STATISTICS ${target}`).join(', ')}`);
   }
 }

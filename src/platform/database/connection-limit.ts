@@ -1,5 +1,5 @@
-import pg from 'pg';
 import { StartError } from '../errors.js';
+import { createStartPool } from './pools.js';
 
 /** What a server has room for, and who is there already. */
 interface Room {
@@ -23,9 +23,7 @@ SELECT least(
  * errors of requests under load. What others hold now may be gone then, or come back: it is only worth a warning.
  */
 export async function checkConnections(url: string, needed: number, warn: (line: string) => void): Promise<void> {
-  // A pool, because it names the failures of its connection as those of all pools are named (log/failures.ts).
-  const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 3_000, application_name: 'rialto start' });
-  pool.on('error', () => undefined);
+  const pool = createStartPool(url);
   try {
     const [{ limit, used }] = (await pool.query<Room>(roomSql)).rows as [Room];
     if (needed > limit) {

@@ -2,10 +2,10 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { assertSchemaCompatibility, LATEST_SCHEMA_VERSION, SchemaMigrationRequiredError } from 'bullmq';
-import pg from 'pg';
 import { jobSchema } from '../queue/postgres-jobs.js';
 import { isMigrated } from './is-migrated.js';
 import type { MigrateOptions } from './migrate.js';
+import { createStartPool } from './pools.js';
 
 /** What the process is to do. */
 export interface MigrationJob {
@@ -45,8 +45,7 @@ export async function migrateApart(url: string, { log = () => undefined, ...opti
 
 /** As it is at almost every start. Where it is not, who migrates says why. */
 async function isUpToDate(url: string, { partitions, queuesAreHere = true }: MigrateOptions): Promise<boolean> {
-  const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 10_000, application_name: 'rialto start' });
-  pool.on('error', () => undefined); // The next query fails with it.
+  const pool = createStartPool(url);
   try {
     if (!(await isMigrated(pool))) return false;
     const { rows } = await pool.query<{ count: number }>('select count(*)::int as count from partitions');

@@ -56,6 +56,16 @@ export function createToolPool(url: string): pg.Pool {
   return new pg.Pool({ connectionString: url, types: logTypes, max: 6, application_name: 'rialto tool' });
 }
 
+/**
+ * For what a server looks at before it begins. A pool, because it names the failures of its connection as those of all pools
+ * are named (log/failures.ts).
+ */
+export function createStartPool(url: string): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 3_000, application_name: 'rialto start' });
+  listen(pool, () => undefined);
+  return pool;
+}
+
 /** `writers` is how many loops write. Of several, one sends the statements of a batch without waiting for answers. */
 export function createPools(url: string, queryPoolSize: number, onError: (error: Error) => void, writers = 1) {
   const log = { ...common(url), types: logTypes };
