@@ -86,6 +86,15 @@ describe.each(['redis', 'memcached'])('The shared tier on a %s that is silent', 
     expect([tier.failures, tier.skipped, tier.isOpen]).toEqual([1, 0, false]);
   });
 
+  test('has failed once when it was waited for once, however long the client itself waits', async () => {
+    asked();
+    await pass(50);
+    // No fake clock reaches the client's own timers.
+    const untilMs = Date.now() + 300;
+    while (Date.now() < untilMs) await turn();
+    expect([tier.failures, tier.isOpen]).toEqual([1, false]);
+  });
+
   test('is left alone for a second after three in a row, and after the next one again', async () => {
     for (let n = 1; n <= 3; n++) {
       expect(tier.isOpen).toBe(false);

@@ -81,8 +81,9 @@ export class SharedTier<Value extends object> {
 
   private fail(error: unknown): void {
     this.failures++;
-    if (++this.failuresInARow < failuresToOpen) return;
-    if (!this.isOpen) this.onError(error);
+    // What fails while it is left alone was asked before: that makes the pause no longer.
+    if (++this.failuresInARow < failuresToOpen || this.isOpen) return;
+    this.onError(error);
     // The count stays: one more failure after the pause, and it is left alone again.
     this.openUntilMs = performance.now() + openMs;
   }
@@ -95,7 +96,9 @@ function keyvOf(urls: readonly string[]): Keyv {
     const servers = urls.map((url) => new URL(url).host).join();
     // It would write to standard output, between lines of JSON, what is counted here and told once.
     const logger = { log: () => undefined };
-    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout: patienceMs / 1_000, retries: 0, logger }), useKeyPrefix: false });
+    // After that a silent server is connected to anew. With our own patience here, one late request were two failures.
+    const timeout = openMs / 1_000;
+    return new Keyv({ store: new KeyvMemcache(servers || host, { timeout, retries: 0, logger }), useKeyPrefix: false });
   }
   if (urls.length === 1) {
     const keyv = createKeyvNonBlocking(first);
