@@ -13,7 +13,7 @@ import { Load, nothing, scale } from './load.js';
 
 const rounds = Math.max(1, Math.round(10 * scale));
 
-jest.setTimeout(300_000 * Math.max(1, scale));
+jest.setTimeout(900_000 * Math.max(1, scale));
 
 /** Two command nodes and two query nodes as processes, one PostgreSQL, nginx with docker/nginx.conf before them. */
 describeWith({ nginx: findNginx() }, 'Behind the load balancer, under load', () => {

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { Client } from '../../src/platform/database/client.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { untilPasses } from '../support/eventually.js';
 
 describe('A connection of the pools', () => {
   let database: TestDatabase;
@@ -61,6 +62,22 @@ describe('A connection of the pools', () => {
     const before = await backend(pool);
     await expect(pool.query({ text: forEver, query_timeout: 50 } as pg.QueryConfig)).rejects.toThrow('Query read timeout');
     expect(await backend(pool)).not.toBe(before);
+  });
+
+  test('a statement that was answered in time is taken for that by a process that stood still meanwhile', async () => {
+    const pool = createPool({ query_timeout: 50 });
+    const standStill = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    // Half a second is enough for the answer to come, nearly always.
+    await untilPasses(async () => {
+      const client = await pool.connect();
+      try {
+        const answer = client.query('SELECT 1 AS n');
+        standStill(500);
+        expect((await answer).rows).toEqual([{ n: 1 }]);
+      } finally {
+        client.release(true);
+      }
+    });
   });
 
   test.each([false, true])('what is sent over a connection after such a statement fails with it (pipelined: %p)', async (pipeline) => {

@@ -8,7 +8,7 @@ import { migrate } from '../../src/platform/database/migrate.js';
 import { createLogger } from '../../src/platform/observability/logger.js';
 import { ReplicaMetrics } from '../../src/platform/observability/metrics.js';
 import { createTestDatabase, createTestPool, type TestDatabase } from '../support/database.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, untilPasses } from '../support/eventually.js';
 import { type ReplicaServer, type ReplicatedPostgres, startReplicatedPostgres } from '../support/replica.js';
 
 describe('What is visible where views are read', () => {
@@ -127,7 +127,6 @@ describe('Reads on a replica', () => {
     replicas = replicasAt(replica.url, registry);
     queries = new QueryPool(pools.queries, 16, replicas);
     replicas.onApplicationBootstrap();
-    await isInUse();
   });
 
   afterAll(async () => {
@@ -145,20 +144,32 @@ describe('Reads on a replica', () => {
       createLogger('silent'),
       { urls: [url], poolSize: 2, maxLagMs: 10_000, views: () => ['accounts'] },
     );
-  const isInUse = () => eventually(async () => replicas.pool, (pool) => pool !== undefined);
+  const isInUse = async () => (await eventually(async () => replicas.pool, (pool) => pool !== undefined))!;
+  /**
+   * A machine that stands still for a second has the replica left, as one that is late with its answer: then it is observed
+   * anew, with another mark in the statement, until the replica was read from the beginning to the end.
+   */
+  let marks = 600;
+  const whileInUse = (observe: (pool: pg.Pool, mark: number) => Promise<void>) =>
+    untilPasses(async () => observe(await isInUse(), ++marks));
+  /** Unless the replica is left before it gets there. */
+  const hasArrived = (mark: number, pool: pg.Pool) =>
+    eventually(async () => replicas.pool !== pool || (await sentences(`${mark}`)).length > 0, Boolean);
   const repeated = async () => (await registry.getSingleMetric('rialto_replica_repeated_reads_total')!.get()).values[0]!.value;
   const where = `SELECT pg_is_in_recovery() AS "onReplica"`;
   const sentences = async (text: string) => (await replica.statements()).filter((statement) => statement.text.includes(text));
 
-  test('are repeated on the primary when the replay cancels them, and the replica goes on being read', async () => {
-    const before = await repeated();
-    const read = queries.rows<{ things: string }>('slow', 'SELECT count(*) AS things, pg_sleep(CASE WHEN pg_is_in_recovery() THEN 600 ELSE 0 END) FROM things', []);
-    await eventually(() => sentences('pg_sleep'), (found) => found.length > 0);
-    await primary.query('BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE; COMMIT');
-    expect((await read)[0]!.things).toBe('100');
-    expect(await repeated()).toBe(before + 1);
-    expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]);
-  });
+  test('are repeated on the primary when the replay cancels them, and the replica goes on being read', () =>
+    whileInUse(async (pool, mark) => {
+      const before = await repeated();
+      const read = queries.rows<{ things: string }>('slow', `SELECT count(*) AS things, pg_sleep(CASE WHEN pg_is_in_recovery() THEN ${mark} ELSE 0 END) FROM things`, []);
+      await hasArrived(mark, pool);
+      await primary.query('BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE; COMMIT');
+      expect((await read)[0]!.things).toBe('100');
+      expect(await repeated()).toBe(before + 1);
+      expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]);
+      expect(replicas.pool).toBe(pool);
+    }));
 
   test('need no more rights than to read', async () => {
     await primary.query(`CREATE ROLE reader LOGIN PASSWORD 'secret'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader`);
@@ -171,28 +182,34 @@ describe('Reads on a replica', () => {
     await restricted.onApplicationShutdown();
   });
 
-  test('that are wrong are as wrong on the primary', async () => {
-    await expect(queries.rows('wrong', 'SELECT 1 / 0', [])).rejects.toMatchObject({ code: '22012' });
-    expect(replicas.pool).toBeDefined();
-  });
+  test('that are wrong are as wrong on the primary', () =>
+    whileInUse(async (pool) => {
+      await expect(queries.rows('wrong', 'SELECT 1 / 0', [])).rejects.toMatchObject({ code: '22012' });
+      expect(replicas.pool).toBe(pool);
+    }));
 
-  test('are cut off and repeated when the replica is left', async () => {
-    const read = queries.rows<{ onReplica: boolean }>('stuck', `${where}, pg_sleep(CASE WHEN pg_is_in_recovery() THEN 601 ELSE 0 END)`, []);
-    await eventually(() => sentences('601'), (found) => found.length > 0);
-    await replica.freeze();
-    expect((await read)[0]!.onReplica).toBe(false);
-    expect(replicas.status()).toEqual([expect.objectContaining({ inUse: false, trouble: expect.any(String) })]);
-    await replica.thaw();
-    await isInUse();
-  });
+  test('are cut off and repeated when the replica is left', () =>
+    whileInUse(async (pool, mark) => {
+      const read = queries.rows<{ onReplica: boolean }>('stuck', `${where}, pg_sleep(CASE WHEN pg_is_in_recovery() THEN ${mark} ELSE 0 END)`, []);
+      await hasArrived(mark, pool);
+      expect(replicas.pool).toBe(pool);
+      await replica.freeze();
+      try {
+        expect((await read)[0]!.onReplica).toBe(false);
+        expect(replicas.status()).toEqual([expect.objectContaining({ inUse: false, trouble: expect.any(String) })]);
+      } finally {
+        await replica.thaw();
+      }
+    }));
 
   test('go to the primary as soon as one connection has broken, because the replica may have been restarted', async () => {
-    const pool = replicas.pool!;
-    await queries.rows('where', where, []);
-    await replica.endConnections('rialto replica queries');
-    await eventually(async () => replicas.pool, (now) => now !== pool);
-    await isInUse();
-    expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]);
+    await whileInUse(async (pool) => {
+      await queries.rows('where', where, []);
+      expect(replicas.pool).toBe(pool);
+      await replica.endConnections('rialto replica queries');
+      await eventually(async () => replicas.pool, (now) => now !== pool);
+    });
+    await whileInUse(async () => expect(await queries.rows('where', where, [])).toEqual([{ onReplica: true }]));
   });
 
   test('never go to a replica of another database, whose views may look the same', async () => {

@@ -39,11 +39,14 @@ export class Client extends pg.Client {
     // Taken off: pg would set a limit of its own for it.
     const { query_timeout: limitMs = this.limitMs, ...sent } = typeof statement === 'string' ? { text: statement } : statement;
     const late = () => {
+      if (isAnswered) return;
       // In this order: whoever asked has let go of the connection before it is closed, and nobody else hears of it.
       answer(new Error('Query read timeout'));
       this.connection.stream.destroy();
     };
-    const timer = limitMs > 0 ? setTimeout(late, limitMs) : undefined;
+    // After one more look at the sockets: where it is this process that stood still, its timers have their turn before what
+    // has come meanwhile.
+    const timer = limitMs > 0 ? setTimeout(() => setImmediate(late), limitMs) : undefined;
     let isAnswered = false;
     const answer: Answered = (error, result) => {
       if (isAnswered) return; // pg tells of the closed connection as well.
