@@ -8,7 +8,6 @@ import {
   orderStream,
   orderType,
   placeOrder,
-  refuseRefund,
   requestRefund,
   startFulfilment,
   timeOutOrder,
@@ -26,7 +25,7 @@ const refundLines = fc.array(fc.record({ sku: fc.constantFrom(...skus), quantity
 const step = fc.oneof(
   fc.record({ ask: fc.constant('place' as const), lines: fc.array(fc.record({ sku: fc.constantFrom(...skus), quantity: quantities }), { minLength: 1, maxLength: 4 }) }),
   { weight: 4, arbitrary: fc.record({ ask: fc.constantFrom('confirm' as const, 'start' as const, 'ship' as const) }) },
-  fc.record({ ask: fc.constantFrom('reject' as const, 'timeOut' as const, 'cancel' as const) }),
+  fc.record({ ask: fc.constantFrom('reject' as const, 'timeOut' as const, 'cancel' as const, 'failToShip' as const) }),
   {
     weight: 4,
     arbitrary: fc.record({
@@ -65,13 +64,15 @@ const decide = (states: States, one: Step, now: string): Decision<unknown> => {
     case 'start':
       return startFulfilment(states, { orderId }, context);
     case 'ship':
-      return completeFulfilment(states, { orderId }, context);
+      return completeFulfilment(states, { orderId }, () => undefined, context);
+    case 'failToShip':
+      return completeFulfilment(states, { orderId }, () => refusal, context);
     case 'refund':
       return requestRefund(states, { orderId, ...one }, context);
     case 'payRefund':
-      return completeRefund(states, { orderId, ...one }, context);
+      return completeRefund(states, { orderId, ...one }, () => undefined, context);
     case 'refuseRefund':
-      return refuseRefund(states, { orderId, refundId: one.refundId, refusal }, context);
+      return completeRefund(states, { orderId, ...one }, () => refusal, context);
   }
 };
 

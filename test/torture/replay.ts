@@ -283,6 +283,8 @@ function foldOrder(event: LoggedEvent, orders: Map<string, OrderVersion[]>): voi
       return void stay({ isShipping: true });
     case 'ordering.order-fulfilled.v1':
       return void become('fulfilled', { isShipping: false });
+    case 'ordering.fulfilment-refused.v1':
+      return void stay({ isShipping: false });
     case 'ordering.refund-requested.v1':
       return void stay({ refunds: refunds.set(data.refundId, { amount: data.amount, status: 'requested' }) });
     case 'ordering.refund-paid.v1':

@@ -2,6 +2,7 @@ import type { DomainModule } from '../../platform/domain-module.js';
 import { CaptureTransactionHandler } from './commands/capture-transaction.js';
 import { CloseAccountHandler } from './commands/close-account.js';
 import { ExpireTransactionHandler } from './commands/expire-transaction.js';
+import { LookAtTransactionHandler } from './commands/look-at-transaction.js';
 import { OpenAccountHandler } from './commands/open-account.js';
 import { PostTransactionHandler } from './commands/post-transaction.js';
 import { PostTransactionsHandler } from './commands/post-transactions.js';
@@ -32,6 +33,7 @@ export const ledgerModule: DomainModule = {
       PostTransactionHandler,
       PostTransactionsHandler,
       CaptureTransactionHandler,
+      LookAtTransactionHandler,
       VoidTransactionHandler,
       ExpireTransactionHandler,
       ReverseTransactionHandler,

@@ -14,6 +14,7 @@ const newsworthy = new Set<string>([
   'ordering.order-rejected.v1',
   'ordering.order-cancelled.v1',
   'ordering.order-fulfilled.v1',
+  'ordering.fulfilment-refused.v1',
   'ordering.refund-paid.v1',
   'ordering.refund-refused.v1',
 ] satisfies OrderEvent['type'][]);

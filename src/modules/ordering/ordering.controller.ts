@@ -15,21 +15,23 @@ import { FulfilOrder } from './commands/fulfil-order.js';
 import { LookAtOrder } from './commands/look-at-order.js';
 import { PlaceOrder } from './commands/place-order.js';
 import { RequestRefund } from './commands/request-refund.js';
-import { answerOf, orderStream, type OrderAnswer, type Refusal } from './domain/order.js';
+import { answerOf, orderStream, withoutRefusal, type OrderAnswer, type Refusal } from './domain/order.js';
 import { inventoryProblems } from '../inventory/index.js';
 import { ledgerProblems } from '../ledger/index.js';
 import { orderingProblems } from './domain/problems.js';
 import { OrderNews } from './order-news.js';
 import * as schemas from './ordering.schemas.js';
 
-/** A checkout is refused with the reasons of those it asks. It is the order that can not be had then: 409 for all of them. */
+/** An order is refused with the reasons of those it asks. It is the order that can not be had or go on then: 409 for all of them. */
 const httpStatusOfRefusal = 409;
-const accountNotFound = { ...ledgerProblems['account-not-found'], status: httpStatusOfRefusal };
+const asConflict = <Problem extends object>(problem: Problem) => ({ ...problem, status: httpStatusOfRefusal });
 const { WriteEndpoint } = endpoints({
   ...ledgerProblems,
   ...inventoryProblems,
   ...orderingProblems,
-  'account-not-found': accountNotFound,
+  'account-not-found': asConflict(ledgerProblems['account-not-found']),
+  'transaction-not-found': asConflict(ledgerProblems['transaction-not-found']),
+  'reservation-not-found': asConflict(inventoryProblems['reservation-not-found']),
 });
 
 /** Of ids that follow from an Idempotency-Key (RFC 9562, version 5). */
@@ -115,9 +117,19 @@ export class OrderingController {
   @Post(':orderId/fulfil')
   @WriteEndpoint({
     summary: 'Fulfil a confirmed order: the payment is captured, the stock committed',
-    description: preferenceDescription,
+    description:
+      'Both or neither. When somebody has taken the payment or the stock away from the order, in the ledger or the inventory, the ' +
+      `order stays \`confirmed\`, with the \`refusal\`: it can be cancelled.\n\n${preferenceDescription}`,
     answers: { 200: schemas.orderAnswer, 202: schemas.orderAnswer },
-    problems: ['order-not-found', 'not-confirmed'],
+    problems: [
+      'order-not-found',
+      'not-confirmed',
+      'transaction-not-found',
+      'not-pending',
+      'reservation-not-found',
+      'reservation-released',
+      'reservation-expired',
+    ],
   })
   fulfilOrder(
     @Param({ schema: schemas.orderParams }) params: z.output<typeof schemas.orderParams>,
@@ -137,9 +149,13 @@ export class OrderingController {
       'not-refundable',
       'refund-exceeds-quantity',
       'refund-exceeds-captured',
+      'already-reversed',
+      'transaction-exists',
       'account-closed',
       'amount-out-of-range',
       'insufficient-funds',
+      'too-many-locations',
+      'quantity-out-of-range',
     ],
   })
   refundOrder(
@@ -259,7 +275,8 @@ const hasVerdict = ({ answer }: Executed): boolean => (JSON.parse(answer) as Ord
 
 const fulfilmentVerdict: Verdict = (order) => {
   const fulfilled = order.history.findIndex(({ status }) => status === 'fulfilled');
-  return fulfilled < 0 ? undefined : { httpStatus: 200, answer: JSON.stringify(asOf(order, fulfilled)) };
+  if (fulfilled < 0) return order.refusal;
+  return { httpStatus: 200, answer: JSON.stringify(asOf(order, fulfilled)) };
 };
 
 const refundVerdict =
@@ -270,8 +287,9 @@ const refundVerdict =
     return refund.refusal ?? { httpStatus: 201, answer: JSON.stringify(refund) };
   };
 
-/** The order when it had come so far in its history, before any refund. */
+/** The order when it had come so far in its history, before any fulfilment was refused and any refund was asked for. */
 function asOf(order: OrderAnswer, index: number): OrderAnswer {
   const history = order.history.slice(0, index + 1);
-  return { ...order, status: history[index]!.status, history, refunds: [] };
+  const { status } = history[index]!;
+  return { ...(status === 'rejected' ? order : withoutRefusal(order)), status, history, refunds: [] };
 }

@@ -16,21 +16,22 @@ export class CommandSteps {
   ) {}
 
   /**
-   * `step` names it among the steps of its command. With `isIdempotent` the command itself answers the same when it
-   * is repeated (its input has an id for what it makes), and no record of the answer is kept.
+   * `step` names it among the steps of its command. No record of its answer is kept: it has to be idempotent, as what
+   * changes nothing is, and what has an id for what it makes.
    */
   run<Input extends object>(
     command: LogCommandClass<Input>,
     input: Input,
     envelope: Envelope,
     step: string,
-    { isIdempotent = false } = {},
   ): Promise<Outcome> {
-    const own = this.envelopeOf(command, input, envelope, step);
-    return this.bus.execute<Outcome>(new command(input, isIdempotent ? own : { ...own, record: { fingerprint: null } }));
+    return this.bus.execute<Outcome>(new command(input, this.envelopeOf(command, input, envelope, step)));
   }
 
-  /** The step as a part of the command, to take effect together with it (see Write.parts). It must be idempotent. */
+  /**
+   * The step as a part of the command, to take effect together with it (see Write.parts). It has to be idempotent, unless
+   * the command's own decision asks for it but once.
+   */
   part<Input extends object>(command: PartCommandClass<Input>, input: Input, envelope: Envelope, step: string): Write {
     return new command(input, this.envelopeOf(command, input, envelope, step)).toWrite();
   }

@@ -6,6 +6,14 @@ import { commitReservation, streamsOf, type SettleInput } from '../domain/reserv
 export class CommitReservation extends LogCommand<SettleInput> {
   static readonly type = 'inventory.commit-reservation';
   static partitionKey = ({ sku }: SettleInput): string => sku;
+
+  toWrite() {
+    const { input } = this;
+    return this.write({
+      streams: () => streamsOf(input),
+      decide: (states, context) => commitReservation(states, input, context),
+    });
+  }
 }
 
 @CommandHandler(CommitReservation)
@@ -13,12 +21,6 @@ export class CommitReservationHandler implements ICommandHandler<CommitReservati
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: CommitReservation): Promise<Outcome> {
-    const { input } = command;
-    return this.writer.execute(
-      command.write({
-        streams: () => streamsOf(input),
-        decide: (states, context) => commitReservation(states, input, context),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

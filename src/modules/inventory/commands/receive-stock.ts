@@ -6,6 +6,14 @@ import { receiveStock, stockStream, type ReceiveStockInput } from '../domain/sto
 export class ReceiveStock extends LogCommand<ReceiveStockInput> {
   static readonly type = 'inventory.receive-stock';
   static partitionKey = ({ sku }: ReceiveStockInput): string => sku;
+
+  toWrite() {
+    const { input } = this;
+    return this.write({
+      streams: () => [stockStream(input.sku)],
+      decide: (states, context) => receiveStock(states, input, context),
+    });
+  }
 }
 
 @CommandHandler(ReceiveStock)
@@ -13,12 +21,6 @@ export class ReceiveStockHandler implements ICommandHandler<ReceiveStock> {
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: ReceiveStock): Promise<Outcome> {
-    const { input } = command;
-    return this.writer.execute(
-      command.write({
-        streams: () => [stockStream(input.sku)],
-        decide: (states, context) => receiveStock(states, input, context),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

@@ -12,6 +12,14 @@ interface CaptureTransactionInput {
 export class CaptureTransaction extends LogCommand<CaptureTransactionInput> {
   static readonly type = 'ledger.capture-transaction';
   static partitionKey = ({ ledger }: CaptureTransactionInput): string => ledger;
+
+  toWrite() {
+    const { input } = this;
+    return this.write({
+      streams: (states) => streamsToSettle(states, input),
+      decide: (states, context) => captureTransaction(states, input, context),
+    });
+  }
 }
 
 @CommandHandler(CaptureTransaction)
@@ -19,12 +27,6 @@ export class CaptureTransactionHandler implements ICommandHandler<CaptureTransac
   constructor(private readonly writer: LogWriter) {}
 
   execute(command: CaptureTransaction): Promise<Outcome> {
-    const { input } = command;
-    return this.writer.execute(
-      command.write({
-        streams: (states) => streamsToSettle(states, input),
-        decide: (states, context) => captureTransaction(states, input, context),
-      }),
-    );
+    return this.writer.execute(command.toWrite());
   }
 }

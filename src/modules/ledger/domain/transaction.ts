@@ -332,6 +332,17 @@ export function reverseTransaction(
   return posted(new Book(states, ledger, postings), post, context, transactionId);
 }
 
+export type TransactionLook = Pick<TransactionState, 'status' | 'postings' | 'reversedBy'>;
+
+/** What has become of it; `absent` when there is none. Changes nothing. */
+export function lookAtTransaction(
+  states: States,
+  { ledger, transactionId }: { ledger: string; transactionId: string },
+): Decision<TransactionLook> {
+  const { status, postings, reversedBy } = states.of(transactionStream(ledger, transactionId));
+  return { events: [], answer: { status, postings, reversedBy } };
+}
+
 // ---- Many at once
 
 export interface BulkItemResult {

@@ -3,16 +3,17 @@ import { CommandSteps } from '../../../platform/commands/command-steps.js';
 import { LogCommand } from '../../../platform/commands/log-command.js';
 import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
 import { ReceiveStock } from '../../inventory/index.js';
-import { PostTransaction } from '../../ledger/index.js';
+import { LookAtTransaction, PostTransaction } from '../../ledger/index.js';
 import {
   completeRefund,
   merchantAccount,
   orderStream,
+  paymentOf,
   refundPaymentOf,
-  refuseRefund,
   type PaymentSource,
   type Refund,
 } from '../domain/order.js';
+import { paymentIn } from '../payment.js';
 
 interface PayRefundInput extends Refund {
   readonly orderId: string;
@@ -20,7 +21,10 @@ interface PayRefundInput extends Refund {
   readonly currency: string;
 }
 
-/** Pays from the merchant's account, puts back into stock what is to be put back, and notes it with the order. */
+/**
+ * Pays from the merchant's account, puts back into stock what is to be put back, and notes it with the order, all in one
+ * commit. Nothing is paid back of a payment that was reversed in the ledger: the customer has that money already.
+ */
 export class PayRefund extends LogCommand<PayRefundInput> {
   static readonly type = 'ordering.pay-refund';
   static partitionKey = ({ orderId }: PayRefundInput): string => orderId;
@@ -33,43 +37,39 @@ export class PayRefundHandler implements ICommandHandler<PayRefund> {
     private readonly steps: CommandSteps,
   ) {}
 
-  async execute(command: PayRefund): Promise<Outcome> {
+  execute(command: PayRefund): Promise<Outcome> {
     const { input, envelope } = command;
-    const { orderId, refundId, amount, currency, payment } = input;
-    if (amount !== '0') {
-      const postings = [{ source: merchantAccount, destination: payment.account, amount }];
-      const transactionId = refundPaymentOf(orderId, refundId);
-      const transaction = { ledger: payment.ledger, transactionId, postings, currency, reference: orderId };
-      const paid = await this.steps.run(PostTransaction, transaction, envelope, 'pay', { isIdempotent: true });
-      if (paid.status === 'refused') {
-        const { code, detail } = paid.rejection;
-        return this.writer.execute(
-          command.write({
-            streams: () => [orderStream(orderId)],
-            decide: (states, context) => refuseRefund(states, { orderId, refundId, refusal: { code, detail } }, context),
-          }),
-        );
-      }
-    }
-    await this.restock(command);
+    const { orderId, refundId, amount, currency, payment, lines } = input;
+    const { ledger } = payment;
+    const paid = { ledger, transactionId: paymentOf(orderId) };
+    const look = amount === '0' ? undefined : [this.steps.part(LookAtTransaction, paid, envelope, 'payment')];
+    const postings = [{ source: merchantAccount, destination: payment.account, amount }];
+    const transaction = { ledger, transactionId: refundPaymentOf(orderId, refundId), postings, currency, reference: orderId };
+    const pay = look ? [this.steps.part(PostTransaction, transaction, envelope, 'pay')] : [];
+    const restocks = lines
+      .filter(({ restock }) => restock)
+      .map(({ sku, quantity }, index) =>
+        this.steps.part(ReceiveStock, { sku, quantity, location: 'main', reference: orderId }, envelope, `restock/${index}`),
+      );
     return this.writer.execute(
       command.write({
         streams: () => [orderStream(orderId)],
-        decide: (states, context) => completeRefund(states, input, context),
+        parts: [...(look ?? []), ...pay, ...restocks],
+        decide: (states, context, decideParts) =>
+          completeRefund(
+            states,
+            input,
+            () => {
+              const reversedBy = look && paymentIn(decideParts(look)).reversedBy;
+              if (reversedBy !== undefined) {
+                return { code: 'already-reversed', detail: `the payment of order ${orderId} was reversed by ${reversedBy}` };
+              }
+              const { refusal } = decideParts([...pay, ...restocks]);
+              return refusal && { code: refusal.code, detail: refusal.detail };
+            },
+            context,
+          ),
       }),
     );
-  }
-
-  private async restock({ input, envelope }: PayRefund): Promise<void> {
-    const { orderId, lines } = input;
-    const outcomes = await Promise.all(
-      lines
-        .filter(({ restock }) => restock)
-        .map(({ sku, quantity }, index) =>
-          this.steps.run(ReceiveStock, { sku, quantity, location: 'main', reference: orderId }, envelope, `restock/${index}`),
-        ),
-    );
-    const refused = outcomes.find((outcome) => outcome.status === 'refused');
-    if (refused) throw new Error(`what comes back of order ${orderId} can not be stocked: ${refused.rejection.detail}`);
   }
 }

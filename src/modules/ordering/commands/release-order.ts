@@ -31,14 +31,14 @@ export class ReleaseOrderHandler implements ICommandHandler<ReleaseOrder> {
     const { input, envelope } = command;
     const { orderId, taken, payment } = input;
     const reservationId = reservationOf(orderId);
-    // Even if it is not there: a checkout that is still under way then finds that it is too late to make it.
+    // Even if it is not there: once orders could end while a checkout was under way, and logs have such ends.
     const released = taken.skus.map((sku) => {
       const release = { sku, reservationId, evenIfAbsent: true } as const;
-      return this.steps.run(ReleaseReservation, release, envelope, `release/${sku}`, { isIdempotent: true });
+      return this.steps.run(ReleaseReservation, release, envelope, `release/${sku}`);
     });
     if (taken.payment) {
       const transaction = { ledger: payment.ledger, transactionId: paymentOf(orderId) };
-      released.push(this.steps.run(VoidTransaction, transaction, envelope, 'void', { isIdempotent: true }));
+      released.push(this.steps.run(VoidTransaction, transaction, envelope, 'void'));
     }
     for (const outcome of await Promise.all(released)) {
       if (outcome.status === 'executed' || harmless.has(outcome.rejection.code)) continue;

@@ -3,8 +3,9 @@ import { CommandSteps } from '../../../platform/commands/command-steps.js';
 import { LogCommand } from '../../../platform/commands/log-command.js';
 import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
 import { CommitReservation } from '../../inventory/index.js';
-import { CaptureTransaction } from '../../ledger/index.js';
+import { CaptureTransaction, LookAtTransaction } from '../../ledger/index.js';
 import { completeFulfilment, orderStream, reservationOf, type PaymentSource } from '../domain/order.js';
+import { paymentIn } from '../payment.js';
 
 interface ShipOrderInput {
   readonly orderId: string;
@@ -14,8 +15,8 @@ interface ShipOrderInput {
 }
 
 /**
- * Captures the payment and commits the stock. Both were set aside for the order without a deadline, so neither can be
- * refused but by somebody's doing behind the order's back: that is an operator's affair, and the command is parked.
+ * Captures the payment and commits the stock, and the order is fulfilled, all in one commit. Both were set aside for it
+ * without a deadline, so neither can be refused but by somebody's doing behind the order's back; then nothing is done.
  */
 export class ShipOrder extends LogCommand<ShipOrderInput> {
   static readonly type = 'ordering.ship-order';
@@ -29,31 +30,31 @@ export class ShipOrderHandler implements ICommandHandler<ShipOrder> {
     private readonly steps: CommandSteps,
   ) {}
 
-  async execute(command: ShipOrder): Promise<Outcome> {
+  execute(command: ShipOrder): Promise<Outcome> {
     const { input, envelope } = command;
     const { orderId, skus, payment, transactionId } = input;
-    if (transactionId) {
-      const capture = { ledger: payment.ledger, transactionId };
-      // Recorded, unlike the others: a capture can not be told from one that somebody else made.
-      expectDone(orderId, await this.steps.run(CaptureTransaction, capture, envelope, 'capture'));
-    }
     const reservationId = reservationOf(orderId);
-    const committed = await Promise.all(
-      skus.map((sku) =>
-        this.steps.run(CommitReservation, { sku, reservationId }, envelope, `commit/${sku}`, { isIdempotent: true }),
-      ),
-    );
-    for (const outcome of committed) expectDone(orderId, outcome);
+    const commits = skus.map((sku) => this.steps.part(CommitReservation, { sku, reservationId }, envelope, `commit/${sku}`));
+    const transaction = transactionId === undefined ? undefined : { ledger: payment.ledger, transactionId };
+    const look = transaction && [this.steps.part(LookAtTransaction, transaction, envelope, 'payment')];
+    const capture = transaction ? [this.steps.part(CaptureTransaction, transaction, envelope, 'capture')] : [];
     return this.writer.execute(
       command.write({
         streams: () => [orderStream(orderId)],
-        decide: (states, context) => completeFulfilment(states, input, context),
+        parts: [...(look ?? []), ...capture, ...commits],
+        decide: (states, context, decideParts) =>
+          completeFulfilment(
+            states,
+            input,
+            ({ total }) => {
+              // Who has captured all of it by hand has done what was to be done here.
+              const isCaptured = look && paymentIn(decideParts(look)).captured === total;
+              const { refusal } = decideParts(isCaptured ? commits : [...capture, ...commits]);
+              return refusal && { code: refusal.code, detail: refusal.detail };
+            },
+            context,
+          ),
       }),
     );
   }
-}
-
-function expectDone(orderId: string, outcome: Outcome): void {
-  if (outcome.status === 'executed') return;
-  throw new Error(`order ${orderId} can not be fulfilled: ${outcome.rejection.code}, ${outcome.rejection.detail}`);
 }

@@ -44,7 +44,7 @@ export interface Refund {
   readonly lines: readonly RefundLine[];
 }
 
-/** What a cancelled or rejected checkout has taken, as far as is known: it is given back. */
+/** What an order that was cancelled or rejected has taken: it is given back. */
 export interface Taken {
   readonly skus: readonly string[];
   readonly payment: boolean;
@@ -86,6 +86,8 @@ export type FulfilmentStarted = Event<
   { orderId: string; skus: readonly string[]; payment: PaymentSource; transactionId?: string }
 >;
 export type OrderFulfilled = Event<'ordering.order-fulfilled.v1', { orderId: string }>;
+/** Its money or its stock was gone, by somebody's doing behind its back: it is as confirmed as before. */
+export type FulfilmentRefused = Event<'ordering.fulfilment-refused.v1', { orderId: string; refusal: Refusal }>;
 export type RefundRequested = Event<
   'ordering.refund-requested.v1',
   Refund & { orderId: string; payment: PaymentSource; currency: string }
@@ -104,6 +106,7 @@ export type OrderEvent =
   | CheckoutCameLate
   | FulfilmentStarted
   | OrderFulfilled
+  | FulfilmentRefused
   | RefundRequested
   | RefundPaid
   | RefundRefused;
@@ -120,6 +123,7 @@ export const orderingEvents: EventModule = {
     ofOrder('ordering.checkout-came-late.v1'),
     ofOrder('ordering.fulfilment-started.v1'),
     ofOrder('ordering.order-fulfilled.v1'),
+    ofOrder('ordering.fulfilment-refused.v1'),
     ofOrder('ordering.refund-requested.v1'),
     ofOrder('ordering.refund-paid.v1'),
     ofOrder('ordering.refund-refused.v1'),
@@ -155,6 +159,7 @@ export interface OrderState {
   readonly payment: PaymentSource & { readonly transactionId?: string };
   readonly autoFulfil?: boolean;
   readonly metadata?: object;
+  /** Why it was rejected; or, while it is confirmed, why its last fulfilment was refused. */
   readonly refusal?: Refusal;
   /** Confirmed, and on its way out: it can no longer be cancelled. */
   readonly isShipping?: boolean;
@@ -215,9 +220,11 @@ export function evolveOrder(state: OrderState, event: OrderEvent, recordedAt: st
     case 'ordering.checkout-came-late.v1':
       return state;
     case 'ordering.fulfilment-started.v1':
-      return { ...state, isShipping: true };
+      return { ...withoutRefusal(state), isShipping: true };
     case 'ordering.order-fulfilled.v1':
       return become('fulfilled', { isShipping: false });
+    case 'ordering.fulfilment-refused.v1':
+      return { ...state, isShipping: false, refusal: event.data.refusal };
     case 'ordering.refund-requested.v1': {
       const { refundId, amount, lines } = event.data;
       return { ...state, refunds: [...state.refunds, { refundId, amount, lines, status: 'requested' }] };
@@ -232,6 +239,11 @@ export function evolveOrder(state: OrderState, event: OrderEvent, recordedAt: st
     default:
       return unknownEvent(event);
   }
+}
+
+/** Of a state or an answer. */
+export function withoutRefusal<Order extends { readonly refusal?: Refusal }>({ refusal: _, ...order }: Order): Omit<Order, 'refusal'> {
+  return order;
 }
 
 // ---- Names of what an order takes elsewhere
@@ -275,6 +287,12 @@ export interface Needs {
 
 /** Reserves and authorises all of it; or says what was refused, and has then taken nothing. */
 export type Take = (needs: Needs) => Refusal | undefined;
+
+/** Captures the payment and commits the stock, all of it; or says what was refused, and has then done nothing. */
+export type Ship = (order: { readonly total: string }) => Refusal | undefined;
+
+/** Pays the refund and restocks what comes back; or says what was refused, and has then done nothing. */
+export type PayBack = () => Refusal | undefined;
 
 /**
  * Prices are the catalogue's, and are kept. Refusals: order-exists, amount-out-of-range (a total, of a line or of all,
@@ -345,7 +363,7 @@ export function checkOut(
   return { ...changed(order, [verdictOn(order, take)], context), unschedule: [timeOutKey(orderId)] };
 }
 
-/** The deadline of a checkout. One that has its verdict is left as it is. */
+/** The deadline of a checkout. One that has its verdict is left as it is; one that has none has taken nothing. */
 export function timeOutOrder(
   states: States,
   { orderId }: { orderId: string },
@@ -355,7 +373,7 @@ export function timeOutOrder(
   if (order.status !== 'placed') return unchanged(order);
   const detail = `the payment was not authorised within ${checkoutTimeoutSeconds} seconds`;
   const refusal = { code: 'payment-timeout', detail };
-  const data = { orderId, refusal, taken: everythingOf(order), payment: sourceOf(order) };
+  const data = { orderId, refusal, taken: nothingTaken, payment: sourceOf(order) };
   return changed(order, [{ type: 'ordering.order-rejected.v1', data }], context);
 }
 
@@ -373,7 +391,8 @@ export function cancelOrder(
   if ((status !== 'placed' && status !== 'confirmed') || order.isShipping) {
     throw new Rejection('not-cancellable', `order ${orderId} is ${order.isShipping ? 'being fulfilled' : status}`);
   }
-  const data = { orderId, ...(reason && { reason }), taken: everythingOf(order), payment: sourceOf(order) };
+  const taken = status === 'placed' ? nothingTaken : everythingOf(order);
+  const data = { orderId, ...(reason && { reason }), taken, payment: sourceOf(order) };
   const cancelled = changed(order, [{ type: 'ordering.order-cancelled.v1', data }], context);
   return status === 'placed' ? { ...cancelled, unschedule: [timeOutKey(orderId)] } : cancelled;
 }
@@ -393,14 +412,17 @@ export function startFulfilment(
   return changed(order, [{ type: 'ordering.fulfilment-started.v1', data }], context);
 }
 
-/** When the stock is committed and the payment captured. */
+/** Ships it. What can not be shipped stays confirmed, with the reason: it can be cancelled, or fulfilled once that is mended. */
 export function completeFulfilment(
   states: States,
   { orderId }: { orderId: string },
+  ship: Ship,
   context: DecisionContext,
 ): Decision<OrderAnswer> {
   const order = states.of(orderStream(orderId));
   if (!order.isShipping) return unchanged(order);
+  const refusal = ship(order);
+  if (refusal) return changed(order, [{ type: 'ordering.fulfilment-refused.v1', data: { orderId, refusal } }], context);
   return changed(order, [{ type: 'ordering.order-fulfilled.v1', data: { orderId } }], context);
 }
 
@@ -437,30 +459,22 @@ export function requestRefund(states: States, input: RefundInput, context: Decis
   return { ...changed(order, [{ type: 'ordering.refund-requested.v1', data }], context), created: true };
 }
 
-/** When the money is back. */
+/** Pays it. What can not be paid is refused, and can be asked for again. One that has its end is left as it is. */
 export function completeRefund(
   states: States,
   { orderId, refundId }: { orderId: string; refundId: string },
+  payBack: PayBack,
   context: DecisionContext,
 ): Decision<OrderAnswer> {
   const order = states.of(orderStream(orderId));
-  const refund = requested(order, refundId);
+  const refund = order.refunds.find((one) => one.refundId === refundId && one.status === 'requested');
   if (!refund) return unchanged(order);
+  const refusal = payBack();
+  if (refusal) return changed(order, [{ type: 'ordering.refund-refused.v1', data: { orderId, refundId, refusal } }], context);
   const paid = order.refunds.filter((one) => one.status === 'paid' || one === refund);
   const sum = paid.reduce((total, one) => total + BigInt(one.amount), 0n);
   const status = sum === BigInt(order.total) ? 'refunded' : 'partially-refunded';
   return changed(order, [{ type: 'ordering.refund-paid.v1', data: { orderId, refundId, status } }], context);
-}
-
-/** When the ledger would not pay it: it can be asked for again. */
-export function refuseRefund(
-  states: States,
-  { orderId, refundId, refusal }: { orderId: string; refundId: string; refusal: Refusal },
-  context: DecisionContext,
-): Decision<OrderAnswer> {
-  const order = states.of(orderStream(orderId));
-  if (!requested(order, refundId)) return unchanged(order);
-  return changed(order, [{ type: 'ordering.refund-refused.v1', data: { orderId, refundId, refusal } }], context);
 }
 
 /** What has become of it. Refusals: order-not-found. Changes nothing. */
@@ -522,7 +536,7 @@ function verdictOn(order: OrderPlaced['data'] | OrderState, take: Take): OrderEv
   const refusal = take({ orderId, lines, payment, total, currency: currency! });
   if (refusal) {
     const { ledger, account } = payment;
-    const data = { orderId, refusal, taken: { skus: [], payment: false }, payment: { ledger, account } };
+    const data = { orderId, refusal, taken: nothingTaken, payment: { ledger, account } };
     return { type: 'ordering.order-rejected.v1', data };
   }
   const transactionId = total === '0' ? undefined : paymentOf(orderId);
@@ -573,6 +587,8 @@ function isSameOrder(
   return canonicalJson(there) === canonicalJson(asked);
 }
 
+const nothingTaken: Taken = { skus: [], payment: false };
+
 function everythingOf(order: OrderState): Taken {
   return { skus: skusOf(order), payment: order.total !== '0' };
 }
@@ -582,8 +598,6 @@ const skusOf = (order: OrderState): string[] => order.lines.map(({ sku }) => sku
 const totalOf = ({ unitPrice, quantity }: OrderLine): bigint => BigInt(unitPrice ?? 0) * BigInt(quantity);
 const wasFulfilled = (status: OrderState['status']): boolean =>
   status === 'fulfilled' || status === 'partially-refunded' || status === 'refunded';
-const requested = (order: OrderState, refundId: string): OrderRefund | undefined =>
-  order.refunds.find((refund) => refund.refundId === refundId && refund.status === 'requested');
 
 function priceIn(order: OrderState, sku: string): bigint {
   return BigInt(order.lines.find((line) => line.sku === sku)!.unitPrice!);

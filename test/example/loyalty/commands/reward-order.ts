@@ -26,9 +26,9 @@ export class RewardOrderHandler implements ICommandHandler<RewardOrder> {
     const { input, envelope } = command;
     const { orderId } = input;
     // Neither leaves a record: looking changes nothing, and an order earns once anyway.
-    const looked = await this.steps.run(LookAtOrder, input, envelope, 'look', { isIdempotent: true });
+    const looked = await this.steps.run(LookAtOrder, input, envelope, 'look');
     const { customerId, total } = answerOf<OrderAnswer>(looked);
-    const earned = await this.steps.run(EarnPoints, { customerId, orderId, total }, envelope, 'earn', { isIdempotent: true });
+    const earned = await this.steps.run(EarnPoints, { customerId, orderId, total }, envelope, 'earn');
     // No events of its own: this tells the inbox that the command is done, and with which answer.
     const answer = answerOf<object>(earned);
     return this.writer.execute(command.write({ streams: () => [], decide: () => ({ events: [], answer }) }));
