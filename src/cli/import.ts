@@ -53,8 +53,8 @@ await clientTool(usage, async () => {
     });
   } finally {
     await api.close();
+    for (const [line, reason] of [...bad].sort(([a], [b]) => a - b)) process.stderr.write(`line ${line}: ${reason}\n`);
   }
-  for (const [line, reason] of [...bad].sort(([a], [b]) => a - b)) process.stderr.write(`line ${line}: ${reason}\n`);
   const { created, existing, received, receivedBefore } = products.tally;
   process.stdout.write(
     `${created} products created, ${existing} were there; ${received} receipts of stock, ${receivedBefore} were received before; ` +

@@ -1,4 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, request as sendRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +68,8 @@ describe('npm run import', () => {
       'short,Short,,short-1',
       'bad,Bad,,,bad 1,,250,EURO,-1,x y',
       'fine-2,,,,',
+      'mac,Mac,,,mac-1,,250,EUR,1,main\rmac,,,,mac-2,,250,EUR,1,main',
+      'mac,,,,mac-3,"of\rold",250,EUR,1,main',
     ]);
     const { code, output } = await run(path);
     expect(badLines(output)).toEqual([
@@ -79,8 +83,10 @@ describe('npm run import', () => {
       'line 15: 4 cells, but there are 10 columns',
       expect.stringMatching(/^line 16: sku: .*currency: an ISO 4217 code; stock: a whole number from 0 to 2147483647; location: /),
       'line 17: 5 cells, but there are 10 columns',
+      'line 18: 19 cells, but there are 10 columns',
+      'line 19: variant_name: a line break, as after a quote that is opened and not closed',
     ]);
-    expect(output).toContain('3 products created, 0 were there; 3 receipts of stock, 0 were received before; 10 bad lines');
+    expect(output).toContain('3 products created, 0 were there; 3 receipts of stock, 0 were received before; 12 bad lines');
     expect(code).toBe(1);
     expect((await product('shirt')).body).toMatchObject({
       name: 'Shirt',
@@ -178,10 +184,41 @@ describe('npm run import', () => {
     expect(await received()).toEqual({ receipts: products, skus: products });
   }, 150_000);
 
+  test('sends again what a load balancer could not bring to a server, and names the bad lines when it gives up', async () => {
+    const path = await write('behind.csv', [header, 'mug,Mug,,,mug-1,,nine,EUR,1,', 'beaker,Beaker,,,beaker-1,,250,EUR,4,']);
+    let isAway = false;
+    const refusals = [502, 504, 503];
+    const loadBalancer = createServer((request, response) => {
+      const refusal = isAway ? 502 : refusals.shift();
+      if (refusal !== undefined) return void request.resume().on('end', () => response.writeHead(refusal).end());
+      const options = { method: request.method, headers: request.headers };
+      const onward = sendRequest(`${server.url}${request.url}`, options, (answer) => {
+        response.writeHead(answer.statusCode!, answer.headers);
+        answer.pipe(response);
+      });
+      request.pipe(onward);
+    });
+    await new Promise<void>((resume) => void loadBalancer.listen(0, '127.0.0.1', resume));
+    const { port } = loadBalancer.address() as AddressInfo;
+    const behind = () => tool(database, 'import', path, '--url', `http://127.0.0.1:${port}`).ended;
+    try {
+      const imported = await behind();
+      expect(imported.output).toContain('1 products created, 0 were there; 1 receipts of stock, 0 were received before; 1 bad lines');
+      isAway = true;
+      const { code, output } = await behind();
+      expect(badLines(output)).toEqual(['line 2: amount: an integer in minor units as a decimal string, within 64 bits']);
+      expect(output).toMatch(/has no answer to .*: 502/);
+      expect(code).toBe(1);
+    } finally {
+      loadBalancer.close();
+    }
+  }, 120_000);
+
   test('says what is wrong with a file as a whole', async () => {
     const cases: [string, RegExp][] = [
       [await write('empty.csv', []), /is empty/],
       [await write('typo.csv', ['product_id,nmae,sku']), /unknown columns: nmae; there are product_id, name/],
+      [await write('mac.csv', [`${header}\rmac,Mac,,,mac-1,,250,EUR,1,main`]), /line 1: lines end with a carriage return alone/],
       [await write('shop.xlsx', ['PK']), /is not a file of .csv, .ndjson, .jsonl/],
       [join(directory, 'missing.csv'), /ENOENT/],
     ];

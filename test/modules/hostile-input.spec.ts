@@ -231,11 +231,15 @@ describe('Hostile input', () => {
     const entries = (...key: unknown[]) => forge(['ledger-entries', 'main alice  ', ...key]);
     const accounts = (...key: unknown[]) => forge(['ledger-accounts', 'main  ', ...key]);
     const commands = (...key: unknown[]) => forge(['commands', 'failed', ...key]);
+    const orders = (...key: unknown[]) => forge(['ordering-orders', '  0001-01-01T00:00:00.000Z ', ...key]);
+    const movements = (...key: unknown[]) => forge(['inventory-movements', 'shirt-m', ...key]);
     const time = '2026-01-01T00:00:00.000Z';
     const cursors: [string, string[]][] = [
       ['/v1/ledgers/main/accounts/alice/entries?cursor=', [entries(), entries(1), entries('1', 1), entries(time, 1, 1), entries(1e300, 1), entries(2_147_483_647, 1), entries(0, 1), entries(-1, 1), entries(1, -1), entries(1.5, 1), entries(1, 1, 1)]],
       ['/v1/ledgers/main/accounts?cursor=', [accounts(), accounts(1), accounts(null), accounts('\u0000'), accounts('a', 'b'), accounts({}), accounts(['a']), forge({}), forge(null), forge([[]]), '%00', 'e30', '!!!!', 'x'.repeat(3_000)]],
       ['/v1/commands?status=failed&cursor=', [commands(), commands(time), commands('0000-01-01T00:00:00Z', 'x'), commands(time, '\u0000'), commands(1, 1)]],
+      ['/v1/orders?cursor=', [orders(), orders(time), orders('0000-01-01T00:00:00Z', 'x'), orders('9999-12-31T23:59:59-01:00', 'x'), orders(time, '\u0000'), orders('yesterday', 'x')]],
+      ['/v1/stock/shirt-m/movements?cursor=', [movements(), movements(1), movements(2 ** 53, 0), movements(1, 32_768), movements(1, -1), movements(0.5, 0), movements('1', 0)]],
     ];
     await everyAnswerIsAProblem(cursors.flatMap(([path, forged]) => forged.map((cursor) => ['GET', path + cursor] as [string, string])));
   });

@@ -671,6 +671,21 @@ describe('Orders over HTTP', () => {
       expect((await shop.refund(orderId, { lines: [{ sku, quantity: 1 }] })).body.status).toBe('paid');
     });
 
+    test('and all else that an order takes can be looked up by its name, however long its id is', async () => {
+      await shop.sells(sku, 10);
+      await shop.customer('ann', '10000');
+      const orderId = `${sku}-`.padEnd(128, 'x');
+      expect((await shop.buy(one(1), { orderId })).status).toBe(201);
+      expect((await shop.fulfil(orderId)).status).toBe(200);
+      const { refundId } = (await shop.refund(orderId)).body;
+      const transactions = `/v1/ledgers/${shop.name}/transactions`;
+      await untilPasses(async () => {
+        expect((await http.get(`${transactions}/refund:${orderId}:${refundId}`)).body).toMatchObject({ status: 'posted', reference: orderId });
+        expect((await http.get(`${transactions}/order:${orderId}`)).body).toMatchObject({ status: 'posted' });
+      });
+      expect(refusalOf(await http.post(`/v1/stock/${sku}/reservations/order:${orderId}/release`))).toEqual([409, 'reservation-committed']);
+    });
+
     test('of what was not captured is refused', async () => {
       await shop.sells(sku, 10);
       await shop.customer('ann', '10000');

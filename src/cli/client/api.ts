@@ -28,7 +28,7 @@ const pauseMsMin = 100;
 const pauseMsMax = 2_000;
 
 /**
- * A client that does not let go: what the server could not do just now (503), and what got no answer, is sent again
+ * A client that does not let go: what the server could not do just now, and what got no answer of it, is sent again
  * until it has one. So every write sent with it is one that may be sent twice: it has an Idempotency-Key, or names
  * what it makes.
  */
@@ -99,7 +99,7 @@ export class Api {
     try {
       const { statusCode, headers, body } = await this.pool.request(request);
       const text = await body.text();
-      if (statusCode === 503) return { trouble: text, retryAfterMs: 1_000 * Number(headers['retry-after'] ?? 0) };
+      if (isNoAnswer(statusCode)) return { trouble: `${statusCode} ${text}`, retryAfterMs: 1_000 * Number(headers['retry-after'] ?? 0) };
       const isJson = /json/.test(String(headers['content-type']));
       return { answer: { status: statusCode, headers, body: (isJson ? JSON.parse(text) : text) as Body } };
     } catch (error) {
@@ -107,6 +107,11 @@ export class Api {
       return { trouble: (error as Error).message || String((error as NodeJS.ErrnoException).code) };
     }
   }
+}
+
+/** The server can not now (503), or a load balancer has no answer of one (502, 504). */
+function isNoAnswer(status: number): boolean {
+  return status >= 502 && status <= 504;
 }
 
 /** The answer's body, when it has one of these statuses; anything else is a surprise to whoever asked. */

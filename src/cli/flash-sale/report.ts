@@ -21,7 +21,7 @@ export function report(facts: SaleFacts, { sold, rejected, ordersPerBuyerMax, pe
     ['orders', `${orders.length}: ${sold} confirmed${reasons}`],
     ['money', `merchant ${euros(merchant.pendingIn)} pending, ${euros(merchant.balance)} booked; buyers ${euros(pendingOfBuyers)} set aside`],
     ['sent twice', `${twice} buyers; orders per key: ${ordersPerBuyerMax} at most`],
-    ['sent again', `${retries} times, after 503, no answer, or a lost connection`],
+    ['sent again', `${retries} times, after 502 to 504, no answer, or a lost connection`],
     ...(kills === undefined ? [] : [['server killed', `${kills} times`] as [string, string]]),
     ['waited', `p50 ${percentile(waitedMs, 0.5)} ms, p99 ${percentile(waitedMs, 0.99)} ms, from everybody's first click to the verdict`],
     ['orders/s', `${Math.round(orders.length / seconds)} (${waitedMs.length} answers in ${seconds.toFixed(1)} s)`],

@@ -95,10 +95,13 @@ async function readRecord(
   for (let lines = 1; ; lines++) {
     if (quotesIn(text) % 2 === 0) {
       try {
-        const cells = (parse(text.replace(/\r$/, ''), { trim: true, relax_column_count: true }) as string[][])[0]!;
+        // Its own idea of what ends a record would have it drop what follows a carriage return.
+        const options = { record_delimiter: '\n', trim: true, relax_column_count: true };
+        const cells = (parse(text.replace(/\r$/, ''), options) as string[][])[0]!;
+        if (!header && cells.some((name) => name.includes('\r'))) return { lines, reason: 'lines end with a carriage return alone' };
         if (!header) return { cells, lines };
         if (cells.length !== header.length) return { lines: 1, reason: `${cells.length} cells, but there are ${header.length} columns` };
-        const broken = header.find((name, index) => cells[index]!.includes('\n') && !columnsWithLineBreaks.includes(name));
+        const broken = header.find((name, index) => /[\r\n]/.test(cells[index]!) && !columnsWithLineBreaks.includes(name));
         if (broken === undefined) return { cells, lines };
         return { lines: 1, reason: `${broken}: a line break, as after a quote that is opened and not closed` };
       } catch (error) {

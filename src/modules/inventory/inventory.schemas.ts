@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { cursorSchema, limitSchema } from '../../platform/http/paging.js';
-import { idSchema, textSchema, timeAnswerSchema } from '../../platform/http/schemas.js';
+import { idSchema, longIdSchema, textSchema, timeAnswerSchema } from '../../platform/http/schemas.js';
 import { maxExpirySeconds } from './domain/reservation.js';
 
 /** The inventory's contract: what requests may say and what answers look like. */
@@ -8,7 +8,7 @@ import { maxExpirySeconds } from './domain/reservation.js';
 // ---- Requests
 
 export const stockParams = z.strictObject({ sku: idSchema });
-export const reservationParams = z.strictObject({ sku: idSchema, reservationId: idSchema });
+export const reservationParams = z.strictObject({ sku: idSchema, reservationId: longIdSchema });
 
 /** Of one request; what is on hand of a SKU may become more, up to 53 bits. */
 const maxQuantity = 2 ** 31 - 1;

@@ -3,6 +3,7 @@ import {
   amountAnswerSchema,
   currencySchema,
   idSchema,
+  longIdSchema,
   metadataSchema,
   nonNegativeAmountSchema,
   positiveAmountSchema,
@@ -20,7 +21,7 @@ export { emptyBodySchema as emptyBody } from '../../platform/http/schemas.js';
 
 export const ledgerParams = z.strictObject({ ledger: idSchema });
 export const accountParams = z.strictObject({ ledger: idSchema, accountId: idSchema });
-export const transactionParams = z.strictObject({ ledger: idSchema, transactionId: idSchema });
+export const transactionParams = z.strictObject({ ledger: idSchema, transactionId: longIdSchema });
 
 const overdraftSchema = z.union([
   z.enum(['none', 'unlimited']),

@@ -5,6 +5,7 @@ import { asOf } from '../../../platform/database/as-of.js';
 import { arrayLiteral } from '../../../platform/database/array-literal.js';
 import { QueryPool } from '../../../platform/database/query-pool.js';
 import { Cursor, type Page } from '../../../platform/http/paging.js';
+import { timeSchema } from '../../../platform/http/schemas.js';
 import type { Resource } from '../../../platform/http/query-gateway.js';
 import type { RecordedEvent } from '../../../platform/log/recorded-event.js';
 import {
@@ -133,7 +134,7 @@ export class ListOrders extends Query<Page<OrderAnswer>> {
   }
 }
 
-const ordersCursor = new Cursor('ordering-orders', z.tuple([z.iso.datetime(), z.string()]));
+const ordersCursor = new Cursor('ordering-orders', z.tuple([timeSchema, z.string()]));
 
 /** Newest first. */
 @QueryHandler(ListOrders)
