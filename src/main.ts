@@ -1,14 +1,13 @@
 import 'reflect-metadata';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, readConfig, type Config } from './config.js';
 import { isChild, obeyPrimary, tellPrimary } from './platform/cluster/child.js';
 import { Cluster } from './platform/cluster/cluster.js';
 import { checkConnections } from './platform/database/connection-limit.js';
 import { startEmbeddedPostgres } from './platform/database/embedded-postgres.js';
 import { migrateApart } from './platform/database/migrate-apart.js';
+import { whenUsable } from './platform/database/when-usable.js';
 import { StartError } from './platform/errors.js';
 import type { Service } from './platform/lifecycle.js';
-import { classify } from './platform/log/failures.js';
 import { createLogger, type Logger } from './platform/observability/logger.js';
 import { Serving } from './serving.js';
 
@@ -99,7 +98,6 @@ function stopOnSignal(
   return asked.signal;
 }
 
-/** A database that is not there yet will be; one that this build must not touch, or that is too small, stays so. */
 async function prepareDatabase(
   url: string,
   connectionsMax: number,
@@ -107,18 +105,11 @@ async function prepareDatabase(
   logger: Logger,
   stopping: AbortSignal,
 ): Promise<void> {
-  for (let failures = 0; !stopping.aborted; failures++) {
-    try {
-      await checkConnections(url, connectionsMax, (line) => logger.warn(line));
-      return await migrateApart(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
-    } catch (error) {
-      if (stopping.aborted) return; // The signal may have ended the process that migrates, too.
-      const kind = classify(error);
-      if (kind !== 'unreachable' && kind !== 'transient') throw error;
-      if (failures % 20 === 0) logger.warn({ err: error }, 'the database can not be used yet; trying again');
-      await sleep(250);
-    }
-  }
+  const prepare = async () => {
+    await checkConnections(url, connectionsMax, (line) => logger.warn(line));
+    await migrateApart(url, { partitions, queuesAreHere: !redisUrls, log: (line) => logger.info(line) });
+  };
+  await whenUsable(prepare, () => stopping.aborted, logger);
 }
 
 /** Our own server has room for all processes: the reads' connections, at most 20 each, the lanes', and 20 for the rest. */

@@ -7,7 +7,9 @@ import type { ConsumerRunner } from './consumers/consumer-runner.js';
 import { ProjectionRunner, SagaRunner } from './consumers/runners.js';
 import { Visibility } from './consumers/visibility.js';
 import { Pools } from './database/pools.js';
+import { whenUsable } from './database/when-usable.js';
 import { hasSide } from './domain-module.js';
+import { Lifecycle } from './lifecycle.js';
 import { LogWriter } from './log/writer.js';
 import type { Logger } from './observability/logger.js';
 import { JobQueues } from './queue/job-queues.js';
@@ -77,7 +79,9 @@ export class Workers {
   }
 
   async start(): Promise<void> {
-    for (const runner of this.runners) await runner.prepare();
+    const isOver = () => this.app.get(Lifecycle, { strict: false }).phase === 'stopping';
+    for (const runner of this.runners) await whenUsable(() => runner.prepare(), isOver, this.logger);
+    if (isOver()) return;
     await this.news?.start();
     if (this.config.runWorkers) for (const worker of this.workers) worker.start();
     await this.app.get(JobQueues, { strict: false }).start();

@@ -58,3 +58,27 @@ describe('A process with an event in its log that it does not know', () => {
     expect((await here.account('bob', '', after(last))).body.balance).toBe('1');
   });
 });
+
+describe('A process whose database goes away after it was prepared', () => {
+  test('waits for it once more, and begins', async () => {
+    const database = await createTestDatabase();
+    // As a server that restarts says it, at the first two of the statements that come when the migrations are done.
+    await database.pool.query(`
+      CREATE SEQUENCE attempts;
+      CREATE FUNCTION be_away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('attempts') <= 2 THEN RAISE 'the database system is starting up' USING ERRCODE = '57P03'; END IF;
+        RETURN NULL;
+      END $$;
+      CREATE TRIGGER be_away BEFORE INSERT ON checkpoints FOR EACH STATEMENT EXECUTE FUNCTION be_away()`);
+    const server = await startRialto(database.url);
+    try {
+      const http = new HttpClient(server);
+      expect((await http.get('/health/ready')).status).toBe(200);
+      http.close();
+      expect(server.log).toContain('the database can not be used yet; trying again');
+    } finally {
+      await server.kill();
+      await database.drop();
+    }
+  });
+});
