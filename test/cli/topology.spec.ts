@@ -1,11 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { findNginx } from '../../src/cli/topology/edge.js';
-import { findProgram, freePort } from '../../src/cli/topology/service.js';
+import { findProgram } from '../../src/cli/topology/service.js';
 import { nodeFlags } from '../../src/node-flags.js';
 import { type TestDatabase, createTestDatabase } from '../support/database.js';
 import { HttpClient, LedgerClient } from '../support/client.js';
 import { untilPasses } from '../support/eventually.js';
 import { describeWith } from '../support/installed.js';
+import { freePort } from '../support/server.js';
 import { tool } from '../support/tool.js';
 
 describeWith({ nginx: findNginx(), 'redis-server': findProgram('redis-server') }, 'npm run topology', () => {

@@ -4,13 +4,13 @@ import { chmod, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findNginx } from '../../src/cli/topology/edge.js';
-import { freePort } from '../../src/cli/topology/service.js';
 import { partitionOf } from '../../src/platform/log/partition.js';
 import { HttpClient } from '../support/client.js';
 import { root } from '../support/command.js';
 import { eventually } from '../support/eventually.js';
 import { describeWith } from '../support/installed.js';
 import { ScriptedNode } from '../support/scripted-node.js';
+import { freePort } from '../support/server.js';
 
 const nginx = findNginx();
 const partitions = 16;

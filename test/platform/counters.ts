@@ -126,6 +126,8 @@ export function startWriter(url: string, options: { stateCacheBytes?: number; qu
   const lanes = options.lanes ?? 1;
   const partitionsAreApart = lanes === 16;
   const pools = createPools(url, 2, () => undefined, loopsOf(lanes));
+  // A machine that is kept busy for three seconds is no database that is away.
+  for (const pool of Object.values(pools)) pool.options.connectionTimeoutMillis = 60_000;
   const catalogue = new EventCatalogue();
   catalogue.add(options.module ?? counters);
   const newEvents = new NewEvents();

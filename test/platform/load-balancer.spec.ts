@@ -3,12 +3,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Edge, findNginx, startEdge } from '../../src/cli/topology/edge.js';
-import { freePort } from '../../src/cli/topology/service.js';
 import { platformProblems } from '../../src/platform/http/problem.js';
 import { partitionOf } from '../../src/platform/log/partition.js';
 import { HttpClient } from '../support/client.js';
 import { describeWith } from '../support/installed.js';
 import { ScriptedNode, answers, answersAfter, declines, hangsUp, staysSilent } from '../support/scripted-node.js';
+import { freePort } from '../support/server.js';
 
 const nginx = findNginx();
 const partitions = 16;

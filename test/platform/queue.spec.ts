@@ -192,9 +192,10 @@ function behaves(make: () => Promise<Backend>): void {
     const front = await start(shaky, [], hurried);
     await isHeard(front, worker, 'commands');
     proxy.swallow();
-    const began = performance.now();
+    // Its own work: a machine that is kept busy by others may take any time over it.
+    const before = process.cpuUsage();
     for (let i = 0; i < 100_000; i++) front.wakeUps.wake('commands');
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(process.cpuUsage(before).user).toBeLessThan(1_000_000);
     for (const process of [worker, front]) {
       await eventually(() => process.metric('rialto_queue_connected'), (connected) => connected === 0);
     }

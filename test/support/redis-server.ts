@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { eventually } from './eventually.js';
 import { freePort } from './server.js';
@@ -104,17 +105,20 @@ export class RedisCluster {
   private constructor(readonly nodes: readonly RedisServer[]) {}
 
   static async start(): Promise<RedisCluster> {
-    const settings = { 'cluster-enabled': 'yes', 'cluster-node-timeout': '1000', 'repl-diskless-sync-delay': '0' };
+    // So long that nodes which are kept waiting by a busy machine still meet.
+    const settings = { 'cluster-enabled': 'yes', 'cluster-node-timeout': '15000', 'repl-diskless-sync-delay': '0' };
     const nodes: RedisServer[] = [];
     for (let i = 0; i < 6; i++) {
       nodes.push(await RedisServer.start({ ...settings, 'cluster-port': String(await freePort()) }));
     }
     const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
     const create = ['--cluster', 'create', ...addresses, '--cluster-replicas', '1', '--cluster-yes'];
-    const { status, stdout, stderr } = spawnSync('redis-cli', create, { encoding: 'utf8' });
-    if (status !== 0) throw new Error(`redis-cli could not make a cluster: ${stdout}${stderr}`);
+    // It waits for the nodes to meet, without a limit of its own.
+    await promisify(execFile)('redis-cli', create, { timeout: 60_000, killSignal: 'SIGKILL' });
     const cluster = new RedisCluster(nodes);
     await cluster.isWhole();
+    // From now on a master that is gone is soon replaced.
+    await Promise.all(nodes.map((node) => node.command('CONFIG', 'SET', 'cluster-node-timeout', '1000')));
     return cluster;
   }
 

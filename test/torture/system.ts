@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { type Edge, findNginx, startEdge } from '../../src/cli/topology/edge.js';
 import { NodeProcess, type Role } from '../../src/cli/topology/node-process.js';
-import { findProgram, freePort } from '../../src/cli/topology/service.js';
+import { findProgram } from '../../src/cli/topology/service.js';
 import type { FaultPoint } from '../../src/platform/fault-points.js';
 import { createTestPool } from '../support/database.js';
 import { type PostgresServer, startPostgresServer } from '../support/postgres-server.js';
 import { RedisServer } from '../support/redis-server.js';
+import { freePort } from '../support/server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 export const topologies = {
