@@ -262,6 +262,17 @@ describe('Orders over HTTP', () => {
       });
     });
 
+    test('what can not be had; who does not wait for that is told that it is placed, and finds the verdict with the order', async () => {
+      await shop.customer('ann');
+      const [orderId, headers] = [`${sku}:order`, { 'idempotency-key': `${sku}:key` }];
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const placed = await shop.place([{ sku: `${sku}-nowhere`, quantity: 1 }], { orderId, headers });
+        expect([placed.status, placed.body.status, statusesOf(placed), placed.body.refusal]).toEqual([202, 'placed', ['placed'], undefined]);
+      }
+      const order = await settles(orderId, 'rejected');
+      expect(order.body).toMatchObject({ total: '0', refusal: { code: 'product-not-available' } });
+    });
+
     test('a total beyond 64 bits, and nothing is placed', async () => {
       await shop.sells(sku, 10, '9223372036854775807');
       await shop.customer('ann');
@@ -585,7 +596,8 @@ describe('Orders over HTTP', () => {
       });
     });
 
-    test('ships nothing when the payment was voided or taken in part', async () => {
+    test('ships nothing when the payment was voided or taken in part, and gives all back when it is cancelled then', async () => {
+      let given = '10000';
       for (const [what, body] of [['void'], ['capture', { amount: '1' }]] as const) {
         const orderId = await confirmed();
         const payment = `/v1/ledgers/${shop.name}/transactions/order:${orderId}`;
@@ -594,7 +606,9 @@ describe('Orders over HTTP', () => {
         await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 10, reserved: 2, available: 8 }));
         expect((await shop.cancel(orderId)).body.status).toBe('cancelled');
         await untilPasses(async () => expect(await shop.stock(sku)).toEqual({ onHand: 10, reserved: 0, available: 10 }));
-        if (what === 'capture') expect((await http.post(`${payment}/reverse`)).status).toBe(200);
+        // Also what was captured of it.
+        await untilPasses(async () => expect(await shop.balances('ann')).toMatchObject({ balance: given, available: given }));
+        given = String(BigInt(given) + 10_000n);
         sku = `${sku}-2`;
       }
     });

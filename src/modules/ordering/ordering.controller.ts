@@ -185,7 +185,8 @@ export class OrderingController {
     const afterwards = async (outcome: Outcome): Promise<Answered> => {
       if (waits && request.waitSeconds > 0) void request.reply.header('preference-applied', 'wait');
       if (outcome.status === 'refused') return outcome;
-      const isExisting = existingVerdict !== undefined && !outcome.created;
+      const creates = existingVerdict !== undefined;
+      const isExisting = creates && !outcome.created;
       // It says what has become of it since, not only what the verdict was.
       if (isExisting && hasVerdict(outcome)) return this.withReach(outcome, outcome);
       const verdict = isExisting ? existingVerdict : newVerdict;
@@ -193,7 +194,7 @@ export class OrderingController {
       const answer = waits ? (answerWith(verdict, outcome) ?? (await this.awaitVerdict(orderId, verdict, outcome, deadlineMs, request))) : undefined;
       if (answer || isExisting) return this.withReach(answer ?? outcome, outcome);
       void request.reply.header('location', `/v1/orders/${orderId}`);
-      return { ...outcome, httpStatus: 202 };
+      return { ...outcome, httpStatus: 202, answer: creates ? asPlaced(outcome) : outcome.answer };
     };
     return this.commands.run(command, input, request, { afterwards, recordKey });
   }
@@ -270,6 +271,9 @@ const checkoutVerdict: Verdict = (order) => {
 
 /** Whatever the verdict on it was: that it exists is no refusal. */
 const existingVerdict: Verdict = (order) => (order.history[1] ? { httpStatus: 200, answer: JSON.stringify(asOf(order, 1)) } : undefined);
+
+/** Also where the order was turned away as it was placed: who does not wait for the verdict is not told of it. */
+const asPlaced = ({ answer }: Executed): string => JSON.stringify(asOf(JSON.parse(answer) as OrderAnswer, 0));
 
 const hasVerdict = ({ answer }: Executed): boolean => (JSON.parse(answer) as OrderAnswer).history.length > 1;
 

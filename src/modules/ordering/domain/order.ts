@@ -251,6 +251,7 @@ export function withoutRefusal<Order extends { readonly refusal?: Refusal }>({ r
 export const merchantAccount = 'merchant';
 export const reservationOf = (orderId: string): string => `order:${orderId}`;
 export const paymentOf = (orderId: string): string => `order:${orderId}`;
+export const reversalOf = (orderId: string): string => `reversal:${orderId}`;
 export const refundPaymentOf = (orderId: string, refundId: string): string => `refund:${orderId}:${refundId}`;
 
 // ---- Decisions: placing and checking out
