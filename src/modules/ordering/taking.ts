@@ -4,6 +4,7 @@ import type { DecideParts, Part } from '../../platform/log/decision.js';
 import { ReserveStock } from '../inventory/index.js';
 import { PostTransaction } from '../ledger/index.js';
 import { merchantAccount, paymentOf, reservationOf, type Needs, type Take } from './domain/order.js';
+import { doAll } from './parts.js';
 
 /**
  * What has to happen elsewhere for an order, as parts of the command that checks it out: stock first, then the money. For an
@@ -24,8 +25,5 @@ export function partsFor({ orderId, lines, payment, total, currency }: Needs, st
 
 /** Takes what an order needs in the commit of the decision that asks for it. */
 export function takeWith(decideParts: DecideParts, steps: CommandSteps, envelope: Envelope, isNew?: boolean): Take {
-  return (needs) => {
-    const { refusal } = decideParts(partsFor(needs, steps, envelope, isNew));
-    return refusal && { code: refusal.code, detail: refusal.detail };
-  };
+  return (needs) => doAll(partsFor(needs, steps, envelope, isNew), decideParts);
 }

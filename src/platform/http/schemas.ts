@@ -5,16 +5,16 @@ import { isIllFormed } from './body-parser.js';
 
 /** Value types of the contract (docs: the common rules). Every object of a body is strict: unknown fields are refused. */
 
-export const idSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9._:-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : -')
-  .meta({ description: '1 to 128 of `A-Z a-z 0-9 . _ : -`.' });
+const idUpTo = (length: number, remark = '') =>
+  z
+    .string()
+    .regex(new RegExp(`^[A-Za-z0-9._:-]{1,${length}}$`), `1 to ${length} of A-Z a-z 0-9 . _ : -`)
+    .meta({ description: `1 to ${length} of \`A-Z a-z 0-9 . _ : -\`.${remark}` });
+
+export const idSchema = idUpTo(128);
 
 /** Of what is there: Rialto's own modules make longer names of the ids they are given, `refund:<orderId>:<refundId>` the longest. */
-export const longIdSchema = z
-  .string()
-  .regex(/^[A-Za-z0-9._:-]{1,172}$/, '1 to 172 of A-Z a-z 0-9 . _ : -')
-  .meta({ description: '1 to 172 of `A-Z a-z 0-9 . _ : -`: an id of yours has up to 128, one that was made of it may have more.' });
+export const longIdSchema = idUpTo(172, ' An id of yours has up to 128; one that was made of it may have more.');
 
 export const textSchema = (maxLength: number, minLength = 1) =>
   z.string().min(minLength).max(maxLength).refine((text) => !isIllFormed(text), 'NUL or ill-formed Unicode');

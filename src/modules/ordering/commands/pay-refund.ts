@@ -13,7 +13,7 @@ import {
   type PaymentSource,
   type Refund,
 } from '../domain/order.js';
-import { paymentIn } from '../payment.js';
+import { doAll, paymentIn } from '../parts.js';
 
 interface PayRefundInput extends Refund {
   readonly orderId: string;
@@ -41,11 +41,12 @@ export class PayRefundHandler implements ICommandHandler<PayRefund> {
     const { input, envelope } = command;
     const { orderId, refundId, amount, currency, payment, lines } = input;
     const { ledger } = payment;
-    const paid = { ledger, transactionId: paymentOf(orderId) };
-    const look = amount === '0' ? undefined : [this.steps.part(LookAtTransaction, paid, envelope, 'payment')];
+    const captured = { ledger, transactionId: paymentOf(orderId) };
     const postings = [{ source: merchantAccount, destination: payment.account, amount }];
     const transaction = { ledger, transactionId: refundPaymentOf(orderId, refundId), postings, currency, reference: orderId };
-    const pay = look ? [this.steps.part(PostTransaction, transaction, envelope, 'pay')] : [];
+    const isPaid = amount !== '0';
+    const look = isPaid ? [this.steps.part(LookAtTransaction, captured, envelope, 'payment')] : [];
+    const pay = isPaid ? [this.steps.part(PostTransaction, transaction, envelope, 'pay')] : [];
     const restocks = lines
       .filter(({ restock }) => restock)
       .map(({ sku, quantity }, index) =>
@@ -54,18 +55,15 @@ export class PayRefundHandler implements ICommandHandler<PayRefund> {
     return this.writer.execute(
       command.write({
         streams: () => [orderStream(orderId)],
-        parts: [...(look ?? []), ...pay, ...restocks],
+        parts: [...look, ...pay, ...restocks],
         decide: (states, context, decideParts) =>
           completeRefund(
             states,
             input,
             () => {
-              const reversedBy = look && paymentIn(decideParts(look)).reversedBy;
-              if (reversedBy !== undefined) {
-                return { code: 'already-reversed', detail: `the payment of order ${orderId} was reversed by ${reversedBy}` };
-              }
-              const { refusal } = decideParts([...pay, ...restocks]);
-              return refusal && { code: refusal.code, detail: refusal.detail };
+              const { reversedBy } = paymentIn(look, decideParts);
+              if (reversedBy === undefined) return doAll([...pay, ...restocks], decideParts);
+              return { code: 'already-reversed', detail: `the payment of order ${orderId} was reversed by ${reversedBy}` };
             },
             context,
           ),

@@ -5,7 +5,7 @@ import { LogWriter, type Outcome } from '../../../platform/log/writer.js';
 import { CommitReservation } from '../../inventory/index.js';
 import { CaptureTransaction, LookAtTransaction } from '../../ledger/index.js';
 import { completeFulfilment, orderStream, reservationOf, type PaymentSource } from '../domain/order.js';
-import { paymentIn } from '../payment.js';
+import { doAll, paymentIn } from '../parts.js';
 
 interface ShipOrderInput {
   readonly orderId: string;
@@ -35,22 +35,22 @@ export class ShipOrderHandler implements ICommandHandler<ShipOrder> {
     const { orderId, skus, payment, transactionId } = input;
     const reservationId = reservationOf(orderId);
     const commits = skus.map((sku) => this.steps.part(CommitReservation, { sku, reservationId }, envelope, `commit/${sku}`));
-    const transaction = transactionId === undefined ? undefined : { ledger: payment.ledger, transactionId };
-    const look = transaction && [this.steps.part(LookAtTransaction, transaction, envelope, 'payment')];
-    const capture = transaction ? [this.steps.part(CaptureTransaction, transaction, envelope, 'capture')] : [];
+    // What is given away has no payment.
+    const transactions = transactionId === undefined ? [] : [{ ledger: payment.ledger, transactionId }];
+    const look = transactions.map((transaction) => this.steps.part(LookAtTransaction, transaction, envelope, 'payment'));
+    const capture = transactions.map((transaction) => this.steps.part(CaptureTransaction, transaction, envelope, 'capture'));
     return this.writer.execute(
       command.write({
         streams: () => [orderStream(orderId)],
-        parts: [...(look ?? []), ...capture, ...commits],
+        parts: [...look, ...capture, ...commits],
         decide: (states, context, decideParts) =>
           completeFulfilment(
             states,
             input,
             ({ total }) => {
               // Who has captured all of it by hand has done what was to be done here.
-              const isCaptured = look && paymentIn(decideParts(look)).captured === total;
-              const { refusal } = decideParts(isCaptured ? commits : [...capture, ...commits]);
-              return refusal && { code: refusal.code, detail: refusal.detail };
+              const isCaptured = paymentIn(look, decideParts).captured === total;
+              return doAll(isCaptured ? commits : [...capture, ...commits], decideParts);
             },
             context,
           ),
